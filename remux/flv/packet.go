@@ -1,0 +1,110 @@
+package flv
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"headwater/remux/av"
+)
+
+// What is wrong with a body. Every error of this package wraps one of them.
+var (
+	// ErrEmpty: nothing in it. Encoders send such messages now and then; drop them.
+	ErrEmpty = errors.New("empty message")
+	// ErrMalformed: it ends too early or contradicts itself.
+	ErrMalformed = errors.New("malformed message")
+	// ErrUnsupported: well-formed as far as one can tell, but with a codec or
+	// packet type that this server does not know.
+	ErrUnsupported = errors.New("unsupported")
+)
+
+// PacketType says what a packet is for.
+type PacketType uint8
+
+const (
+	Frame         PacketType = iota + 1 // coded media
+	SequenceStart                       // Data is the decoder configuration record
+	SequenceEnd                         // the encoder has ended this sequence; no Data
+	Metadata                            // Data is AMF0, "colorInfo" and its like; decoding does not need it
+	Ignored                             // a command frame, a channel layout, an MPEG-2 TS descriptor: nothing to decode
+	Multitrack                          // several tracks share the message: see Packet.Tracks
+)
+
+// Packet is what a message carries.
+type Packet struct {
+	Codec  av.Codec // 0 only in an Ignored packet and in a Multitrack one with a codec for each track
+	Type   PacketType
+	Key    bool          // the container calls it a key frame; true for audio frames
+	Track  uint8         // the track's number in a multitrack message, else 0
+	CTS    time.Duration // composition time offset, whole milliseconds, may be negative
+	Offset time.Duration // nanoseconds that a ModEx header adds to the presentation time, below 1 ms
+	Data   []byte        // a slice of the body: the coded payload, or the record for SequenceStart
+
+	multi multitrack
+}
+
+// Packet types of Enhanced RTMP; the numbers of the video and the audio lists
+// that mean the same are the same.
+const (
+	exSequenceStart      = 0
+	exCodedFrames        = 1
+	exSequenceEnd        = 2
+	exCodedFramesX       = 3 // video
+	exMetadata           = 4 // video
+	exMultichannelConfig = 4 // audio
+	exMPEG2TSStart       = 5 // video
+	exAudioMultitrack    = 5
+	exVideoMultitrack    = 6
+	exModEx              = 7
+)
+
+const fourCCSize = 4
+
+// videoFourCC and audioFourCC return 0 for a codec that is not known here.
+func videoFourCC(b []byte) av.Codec {
+	switch string(b) {
+	case "avc1":
+		return av.H264
+	case "hvc1":
+		return av.HEVC
+	case "av01":
+		return av.AV1
+	case "vp09":
+		return av.VP9
+	}
+	return 0
+}
+
+func audioFourCC(b []byte) av.Codec {
+	switch string(b) {
+	case "mp4a":
+		return av.AAC
+	case ".mp3":
+		return av.MP3
+	case "Opus":
+		return av.Opus
+	case "fLaC":
+		return av.FLAC
+	case "ac-3":
+		return av.AC3
+	case "ec-3":
+		return av.EAC3
+	}
+	return 0
+}
+
+// payload returns what is left of a message as its Data.
+func payload(rest []byte) ([]byte, error) {
+	if len(rest) == 0 {
+		return nil, fmt.Errorf("%w: no payload behind the header", ErrEmpty)
+	}
+	return rest, nil
+}
+
+// milliseconds reads a signed 24-bit composition time offset.
+func milliseconds(b []byte) time.Duration {
+	v := int32(binary.BigEndian.Uint16(b))<<16 | int32(b[2])<<8
+	return time.Duration(v>>8) * time.Millisecond
+}
