@@ -50,7 +50,7 @@ type Config struct {
 // Track is one elementary stream's codec and parameters.
 type Track struct {
 	Codec     Codec
-	Timescale int64  // units of Sample.Time in a second: 90000 for video, the sampling rate for audio
+	Timescale int64  // units of Sample.Time in a second: 90000 for video, the sampling rate for audio (of HE-AAC's core)
 	Header    []byte // the sequence header as a whole FLV tag with timestamp 0; nil where the codec has none (MP3)
 	Record    []byte // the decoder configuration record inside Header: avcC, hvcC, av1C, vpcC, AudioSpecificConfig …
 	String    string // the codec for CODECS attributes and MIME types, RFC 6381: "avc1.64001f", "mp4a.40.2"
@@ -58,6 +58,7 @@ type Track struct {
 	// Video.
 	Width, Height int      // after cropping, in pixels
 	FrameRate     float64  // as the parameter sets state it, frames a second; 0: not stated
+	Transfer      uint8    // transfer characteristics, ITU-T H.273 table 3: 16 is PQ, 18 is HLG; 0 or 2: not stated
 	LengthSize    int      // bytes of the length in front of each NAL unit: 1, 2 or 4; 0: the codec has no NAL units
 	ParameterSets [][]byte // the NAL units a byte-stream format repeats at each key frame: (VPS,) SPS, PPS in this order
 

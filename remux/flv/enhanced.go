@@ -79,6 +79,10 @@ func (p *Packet) setVideo(typ byte, rest []byte) (err error) {
 func (p *Packet) setAudio(typ byte, rest []byte) (err error) {
 	switch typ {
 	case exSequenceStart:
+		if p.Codec == av.MP3 || p.Codec == av.AC3 || p.Codec == av.EAC3 {
+			p.Type, p.Data = Ignored, rest // FFmpeg announces these too, with nothing behind
+			return nil
+		}
 		p.Type = SequenceStart
 	case exCodedFrames:
 		p.Type = Frame
@@ -117,7 +121,8 @@ func modEx(body []byte) (typ byte, offset time.Duration, rest []byte, err error)
 		}
 		data, next := rest[:n], rest[n]
 		if next>>4 == 0 && n >= 3 { // TimestampOffsetNano
-			offset = time.Duration(data[0])<<16 | time.Duration(data[1])<<8 | time.Duration(data[2])
+			nanos := time.Duration(data[0])<<16 | time.Duration(data[1])<<8 | time.Duration(data[2])
+			offset = min(nanos, time.Millisecond-1)
 		}
 		typ, rest = next&15, rest[n+1:]
 	}

@@ -51,9 +51,10 @@ func (m multitrack) fourCC() func([]byte) av.Codec {
 }
 
 // Tracks yields the packets of a Multitrack packet one by one, each with its
-// track number. Any other packet yields itself. A track with a codec or a
-// packet type that is not known comes as an error that wraps ErrUnsupported, and
-// the tracks behind it still follow; after any other error there are no more.
+// track number. Any other packet yields itself. A track that cannot be read
+// comes as an error in its place (the Packet then has nothing but the number) and
+// the tracks behind it still follow; where the message itself is cut the error is
+// the last thing yielded.
 func (p Packet) Tracks() iter.Seq2[Packet, error] {
 	return func(yield func(Packet, error) bool) {
 		if p.Type != Multitrack {

@@ -39,7 +39,7 @@ type Packet struct {
 	Key    bool          // the container calls it a key frame; true for audio frames
 	Track  uint8         // the track's number in a multitrack message, else 0
 	CTS    time.Duration // composition time offset, whole milliseconds, may be negative
-	Offset time.Duration // nanoseconds that a ModEx header adds to the presentation time, below 1 ms
+	Offset time.Duration // what a ModEx header adds to the presentation time, below 1 ms
 	Data   []byte        // a slice of the body: the coded payload, or the record for SequenceStart
 
 	multi multitrack
