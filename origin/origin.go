@@ -1,0 +1,219 @@
+// Package origin answers viewers and CDN edges: HLS playlists and segments, and
+// HTTP-FLV. It reads streams from package remux and never writes to one.
+//
+// Nothing in an answer depends on who asks: no cookies, no redirects, no
+// session, no query parameter that changes a body. Whatever the answer, errors
+// included, it says how long a cache may keep it.
+package origin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"headwater/remux"
+)
+
+// Config says what a Handler serves and within which limits.
+type Config struct {
+	Registry   *remux.Registry
+	Logger     *slog.Logger
+	CORSOrigin string // Access-Control-Allow-Origin; empty: no CORS headers
+	// FLVGather is how long frames are gathered before they are written to an
+	// HTTP-FLV viewer together. 0 writes each at once.
+	FLVGather time.Duration
+	// MaxViewers bounds the HTTP-FLV viewers at one time; 0: no bound.
+	MaxViewers int
+	// StartHold is how long a request waits for a stream that is just starting;
+	// 0: not at all.
+	StartHold time.Duration
+}
+
+// Handler is the public listener's http.Handler.
+type Handler struct {
+	config Config
+	log    *slog.Logger
+
+	viewers  sync.WaitGroup
+	watching atomic.Int64 // HTTP-FLV viewers
+	holding  atomic.Int64 // requests that wait for a stream to start
+
+	base   context.Context // ends with Shutdown
+	cancel context.CancelFunc
+}
+
+// maxHolding bounds the requests that wait for streams to start.
+const maxHolding = 10000
+
+// New returns a Handler. Shutdown ends what it has started.
+func New(c Config) *Handler {
+	h := &Handler{config: c, log: c.Logger}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	h.base, h.cancel = context.WithCancel(context.Background())
+	return h
+}
+
+// Viewers returns how many HTTP-FLV viewers are attached.
+func (h *Handler) Viewers() int { return int(h.watching.Load()) }
+
+// Shutdown waits for HTTP-FLV viewers, whose connections http.Server.Shutdown does
+// not know of, to read what is left of their streams (Registry.Close ends those).
+// When ctx is done first, it cuts them off and returns its error.
+func (h *Handler) Shutdown(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		h.viewers.Wait()
+		close(done)
+	}()
+	defer h.cancel()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	h.cancel()
+	<-done
+	return ctx.Err()
+}
+
+// problem is an error that knows its answer.
+type problem struct {
+	status int
+	cache  string // Cache-Control
+	retry  string // Retry-After in seconds, or empty
+	reason string // one line for the body
+}
+
+func (p *problem) Error() string { return p.reason }
+
+func notFound(reason string) error {
+	return &problem{status: http.StatusNotFound, cache: "public, max-age=1", reason: reason}
+}
+
+func unavailable(reason string) error {
+	return &problem{status: http.StatusServiceUnavailable, cache: "no-store", retry: "1", reason: reason}
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("X-Content-Type-Options", "nosniff")
+	if h.config.CORSOrigin != "" {
+		header.Set("Access-Control-Allow-Origin", h.config.CORSOrigin)
+		header.Set("Access-Control-Expose-Headers", "Date, Age, Content-Length, Content-Range, ETag, Last-Modified, Retry-After")
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodOptions:
+		header.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
+		header.Set("Access-Control-Allow-Headers", "Range, If-Range, If-None-Match, If-Modified-Since, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status")
+		header.Set("Access-Control-Max-Age", "86400")
+		header.Set("Allow", "GET, HEAD, OPTIONS")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	default:
+		header.Set("Allow", "GET, HEAD, OPTIONS")
+		h.fail(w, r, &problem{status: http.StatusMethodNotAllowed, cache: "public, max-age=1", reason: "only GET, HEAD and OPTIONS are answered here"})
+		return
+	}
+	if err := h.route(w, r); err != nil {
+		h.fail(w, r, err)
+	}
+}
+
+// route finds what a path names. ServeMux is of no use here: it has no suffix
+// patterns, and it redirects.
+func (h *Handler) route(w http.ResponseWriter, r *http.Request) error {
+	if r.URL.RawPath != "" { // escapes where none are needed: an object has one name
+		return notFound("no such path")
+	}
+	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	switch len(parts) {
+	case 2:
+		return h.routeStream(w, r, parts[0], parts[1])
+	case 4:
+		format, ok := formats[parts[2]]
+		if !ok {
+			break
+		}
+		s, err := h.stream(parts[0], parts[1])
+		if err != nil {
+			return err
+		}
+		if parts[3] == "index.m3u8" {
+			return h.media(w, r, s, format)
+		}
+		return h.object(w, r, s, format, parts[3])
+	}
+	return notFound("no such path; streams are at /APP/NAME.m3u8 and /APP/NAME.flv")
+}
+
+var formats = map[string]remux.Format{"fmp4": remux.FMP4, "ts": remux.TS}
+
+func (h *Handler) routeStream(w http.ResponseWriter, r *http.Request, app, file string) error {
+	if name, ok := strings.CutSuffix(file, ".flv"); ok {
+		s, err := h.stream(app, name)
+		if err != nil {
+			return err
+		}
+		return h.flv(w, r, s)
+	}
+	name, ok := strings.CutSuffix(file, ".m3u8")
+	if !ok {
+		return notFound("no such path; streams are at /APP/NAME.m3u8 and /APP/NAME.flv")
+	}
+	s, err := h.stream(app, name)
+	if err == nil {
+		return h.multivariant(w, r, s, remux.FMP4)
+	}
+	if short, ok := strings.CutSuffix(name, ".ts"); ok {
+		if s, err = h.stream(app, short); err == nil {
+			return h.multivariant(w, r, s, remux.TS)
+		}
+	}
+	return err
+}
+
+// stream looks a name up and leaves nothing behind where there is none.
+func (h *Handler) stream(app, name string) (*remux.Stream, error) {
+	n, err := remux.ParseName(app, name)
+	if err != nil {
+		return nil, notFound("not a stream's name")
+	}
+	s := h.config.Registry.Stream(n)
+	if s == nil {
+		return nil, notFound("no such stream")
+	}
+	return s, nil
+}
+
+// fail answers with an error's status and one line of reason.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var p *problem
+	switch {
+	case errors.As(err, &p):
+	case errors.Is(err, context.Canceled):
+		return // the client has left
+	default:
+		h.log.Error("request failed", "path", r.URL.Path, "error", err)
+		p = &problem{status: http.StatusInternalServerError, cache: "no-store", reason: "internal error"}
+	}
+	header := w.Header()
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("Cache-Control", p.cache)
+	if p.retry != "" {
+		header.Set("Retry-After", p.retry)
+	}
+	w.WriteHeader(p.status)
+	if r.Method != http.MethodHead {
+		_, _ = fmt.Fprintln(w, p.reason) // the client may have left: nobody to tell
+	}
+}

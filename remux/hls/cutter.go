@@ -1,0 +1,126 @@
+// Package hls decides where segments and parts begin, and writes playlists. It
+// is pure: it knows frames and times, no container, no clock and no lock.
+//
+// The rules are those of draft-pantos-hls-rfc8216bis; sections are named where
+// they apply.
+package hls
+
+import (
+	"time"
+
+	"headwater/remux/av"
+)
+
+// Cut says what ends in front of a sample.
+type Cut uint8
+
+const (
+	Continue   Cut = iota // the sample belongs to the part that is open
+	NewPart               // it begins a part
+	NewSegment            // it begins a segment, and so a part
+	Drop                  // it belongs to nothing: no segment can begin before a key frame
+)
+
+// Cutter decides where segments and parts begin from samples in order of DTS.
+// A segment begins at a key frame; without video, at any audio frame.
+type Cutter struct {
+	SegmentDuration    time.Duration // a key frame this late in a segment begins the next one
+	MaxSegmentDuration time.Duration // a segment is cut here without a key frame
+	PartDuration       time.Duration // nominal
+	// Target is EXT-X-TARGETDURATION. It MUST NOT change (4.4.3.1), so it is 0
+	// until the first segment ends, and taken from that segment.
+	Target time.Duration
+
+	open         bool
+	segment      time.Duration // DTS at which the open segment began
+	part         time.Duration // and the open part
+	last         time.Duration // DTS of the last sample of the leading track
+	frame        time.Duration // time between the last two of them
+	fromKeyframe bool
+}
+
+// Independent says whether the open segment began with a key frame.
+func (c *Cutter) Independent() bool { return c.fromKeyframe }
+
+// Next says what ends in front of s, and moves on. Samples come in order of DTS.
+func (c *Cutter) Next(s av.Sample) Cut {
+	leading := s.Kind == av.Video || s.Config.Video == nil
+	if !c.open {
+		if !leading || !s.Key {
+			return Drop
+		}
+		c.begin(s, true)
+		return NewSegment
+	}
+	if leading {
+		if d := s.DTS - c.last; d > 0 {
+			c.frame = d
+		}
+		c.last = s.DTS
+	}
+	length := s.DTS - c.segment
+	switch {
+	case leading && s.Key && length >= c.shortest():
+		c.close(s.DTS)
+		c.begin(s, true)
+		return NewSegment
+	case length+c.frame > c.longest() && length > 0:
+		c.close(s.DTS)
+		c.begin(s, leading && s.Key)
+		return NewSegment
+	case leading && s.DTS-c.part+c.frame/2 >= c.PartDuration:
+		c.part = s.DTS
+		return NewPart
+	}
+	return Continue
+}
+
+// End closes the open segment at the given DTS, because the stream ends or a
+// discontinuity follows. The next segment waits for a key frame.
+func (c *Cutter) End(at time.Duration) {
+	if c.open {
+		c.close(at)
+	}
+	c.open = false
+}
+
+// FrameDuration is the latest distance between two frames of the leading track,
+// the best guess for how long the last one lasts.
+func (c *Cutter) FrameDuration() time.Duration { return c.frame }
+
+func (c *Cutter) begin(s av.Sample, key bool) {
+	c.open, c.fromKeyframe = true, key
+	c.segment, c.part, c.last = s.DTS, s.DTS, s.DTS
+}
+
+// close fixes Target with the first segment: whole seconds, not below the
+// configured length, and not below the segment rounded to the nearest (4.4.3.1).
+func (c *Cutter) close(at time.Duration) {
+	if c.Target != 0 {
+		return
+	}
+	c.Target = max(ceilSecond(c.SegmentDuration), (at - c.segment).Round(time.Second))
+}
+
+// shortest leaves room for key frames that come a little early: a 2 s segment
+// with a key frame every 1.95 s is cut at 1.95 s and not at 3.9 s. A segment
+// that had to begin without a key frame ends at the next one, however soon.
+func (c *Cutter) shortest() time.Duration {
+	if !c.fromKeyframe {
+		return 0
+	}
+	return c.SegmentDuration * 9 / 10
+}
+
+// longest keeps a segment's length, rounded to the nearest second, within Target
+// (4.4.3.1).
+func (c *Cutter) longest() time.Duration {
+	if c.Target != 0 {
+		return c.Target + 499*time.Millisecond
+	}
+	return max(c.MaxSegmentDuration, ceilSecond(c.SegmentDuration)) + 499*time.Millisecond
+}
+
+func ceilSecond(d time.Duration) time.Duration {
+	return (d + time.Second - 1).Truncate(time.Second)
+}

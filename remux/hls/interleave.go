@@ -1,0 +1,99 @@
+package hls
+
+import (
+	"time"
+
+	"headwater/remux/av"
+)
+
+// maxTrackLag is how long one track is waited for while the other goes on, in
+// media time of the one that goes on. Encoders interleave within some 100 ms; a
+// track that is further behind is taken to be silent, and is not waited for
+// again until it has caught up.
+const maxTrackLag = time.Second
+
+// Interleaver sorts the samples of two tracks by DTS. The zero value is ready.
+//
+// A sample comes out once the other track has reached its DTS, so a segment that
+// ends at a key frame holds all the audio before that key frame even where the
+// audio arrives late, and none of what arrives early. Within a track the order
+// of arrival is kept.
+type Interleaver struct {
+	video, audio lane
+	flushing     bool
+}
+
+type lane struct {
+	queue  []av.Sample
+	newest time.Duration // DTS of the sample pushed last
+	seen   bool          // the track exists: it has had a sample
+	silent bool          // too far behind to be waited for
+}
+
+// Push adds a sample. Where its Config has two tracks, the first samples of one
+// wait for the other.
+func (il *Interleaver) Push(s av.Sample) {
+	l, other := il.lanes(s.Kind)
+	both := s.Config.Video != nil && s.Config.Audio != nil
+	l.queue = append(l.queue, s)
+	l.newest = max(l.newest, s.DTS)
+	if !l.seen {
+		l.newest, l.seen = s.DTS, true
+	}
+	if l.silent && (!other.seen || l.newest >= other.newest-maxTrackLag/2) {
+		l.silent = false
+	}
+	if !both {
+		other.silent = true
+	} else if len(other.queue) == 0 && l.newest-l.queue[0].DTS > maxTrackLag {
+		other.silent = true
+	}
+}
+
+// Pop returns the next sample in order of DTS, or false where one has to wait.
+func (il *Interleaver) Pop() (av.Sample, bool) {
+	v, a := il.video.queue, il.audio.queue
+	switch {
+	case len(v) > 0 && len(a) > 0:
+		if v[0].DTS <= a[0].DTS {
+			return il.video.pop(), true
+		}
+		return il.audio.pop(), true
+	case len(v) > 0 && (il.audio.silent || il.flushing):
+		return il.video.pop(), true
+	case len(a) > 0 && (il.video.silent || il.flushing):
+		return il.audio.pop(), true
+	}
+	if il.flushing {
+		*il = Interleaver{}
+	}
+	return av.Sample{}, false
+}
+
+// Flush makes Pop return what is left without waiting. Once Pop has returned
+// false the interleaver is as new.
+func (il *Interleaver) Flush() { il.flushing = true }
+
+// Peek returns the time on the track's clock of the next sample of that kind, if
+// it is known yet.
+func (il *Interleaver) Peek(k av.Kind) (int64, bool) {
+	l, _ := il.lanes(k)
+	if len(l.queue) == 0 {
+		return 0, false
+	}
+	return l.queue[0].Time, true
+}
+
+func (il *Interleaver) lanes(k av.Kind) (own, other *lane) {
+	if k == av.Video {
+		return &il.video, &il.audio
+	}
+	return &il.audio, &il.video
+}
+
+func (l *lane) pop() av.Sample {
+	s := l.queue[0]
+	l.queue[0] = av.Sample{}
+	l.queue = l.queue[1:]
+	return s
+}

@@ -1,0 +1,388 @@
+package remux
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"headwater/remux/av"
+	"headwater/remux/flv"
+)
+
+// Publisher is the only way to write to a stream. It belongs to one goroutine,
+// except for Close.
+//
+// The first frames of a session are held back until both tracks are known, or
+// until one has gone on for a second without the other, so that the stream's
+// first Config is right. A Config changes only where a decoder can start, at a
+// video key frame, or at any frame if there is no video: until then, frames of
+// the track that changed are dropped.
+type Publisher struct {
+	stream *Stream
+	clock  clock
+	video  intake
+	audio  intake
+	config *av.Config // given to frames; nil while the tracks are being learned
+	held   []message  // frames that wait for it
+	bytes  int        // of held
+	start  time.Duration
+	faults faults
+	stats  PublisherStats
+	now    func() time.Time
+}
+
+// PublisherStats counts what a publisher has sent.
+type PublisherStats struct {
+	VideoFrames, AudioFrames uint64
+	Bytes                    uint64
+	Discontinuities          uint64
+	Malformed                uint64 // messages that could not be read
+	Unsupported              uint64 // codecs and packet types unknown here
+	BeforeHeader             uint64 // frames before their sequence header or first key frame
+}
+
+// intake is one track's state.
+type intake struct {
+	track   *av.Track // in force
+	next    *av.Track // takes over at the next key frame
+	header  []byte    // the tag of next's sequence header
+	samples sampleClock
+	keyed   bool // a key frame has been seen in this session
+}
+
+// message is a frame on its way in.
+type message struct {
+	kind   av.Kind
+	typ    uint8
+	tag    []byte
+	packet flv.Packet
+	dts    time.Duration
+	cts    time.Duration
+}
+
+// What one may have to wait for before the tracks of a session are known.
+const (
+	maxHeldTime  = time.Second
+	maxHeldBytes = 2 << 20
+)
+
+// ErrBadMedia says that a publisher sends little but damaged frames.
+var ErrBadMedia = errors.New("too many damaged frames")
+
+func newPublisher(s *Stream) *Publisher {
+	return &Publisher{stream: s, now: time.Now}
+}
+
+// Stream returns the stream that the publisher writes to.
+func (p *Publisher) Stream() *Stream { return p.stream }
+
+// Stats returns the counts so far. It is for the publisher's own goroutine.
+func (p *Publisher) Stats() PublisherStats { return p.stats }
+
+// Write appends one RTMP message. msgType is its type (8 audio, 9 video, 18
+// data), timestamp its 32-bit milliseconds as they came, and tag a buffer from
+// flv.NewTag with the payload as its body. Write takes the buffer over, whatever
+// it returns. A damaged message is dropped and counted; an error means that the
+// publisher has to go.
+func (p *Publisher) Write(msgType uint8, timestamp uint32, tag []byte) error {
+	body := flv.Body(tag)
+	p.stats.Bytes += uint64(len(body))
+	var packet flv.Packet
+	var err error
+	kind := av.Video
+	switch msgType {
+	case flv.TypeVideo:
+		packet, err = flv.ParseVideo(body)
+	case flv.TypeAudio:
+		kind = av.Audio
+		packet, err = flv.ParseAudio(body)
+	case flv.TypeScript:
+		p.script(tag)
+		return nil
+	default:
+		return nil
+	}
+	if err != nil {
+		return p.reject(err)
+	}
+	m := message{kind: kind, typ: msgType, tag: tag, packet: packet}
+	if packet.Type == flv.Multitrack {
+		return p.multitrack(m, timestamp)
+	}
+	return p.media(m, timestamp)
+}
+
+// Close ends the session: the stream waits for another publisher. It may be
+// called twice, but not during a Write.
+func (p *Publisher) Close() {
+	if p.config == nil && p.learned() {
+		_ = p.decide() // the session is over anyway
+	}
+	p.stream.detach(p, p.now())
+}
+
+// multitrack takes the first track of a message; the others ride along in the tag.
+func (p *Publisher) multitrack(m message, timestamp uint32) error {
+	for t, err := range m.packet.Tracks() {
+		if err != nil {
+			return p.reject(err)
+		}
+		m.packet = t
+		return p.media(m, timestamp)
+	}
+	return nil
+}
+
+func (p *Publisher) media(m message, timestamp uint32) error {
+	t := p.intake(m.kind)
+	switch m.packet.Type {
+	case flv.SequenceStart:
+		return p.sequenceStart(t, m)
+	case flv.Frame:
+	default:
+		return nil // nothing that decoding needs
+	}
+	if err := t.learn(m); err != nil {
+		return p.reject(err)
+	}
+	var jumped bool
+	m.dts, m.cts, jumped = p.clock.stamp(m.kind, timestamp, m.packet.CTS)
+	m.cts += m.packet.Offset
+	if p.config == nil {
+		return p.hold(m)
+	}
+	if jumped {
+		p.stats.Discontinuities++
+		p.stream.breakOff(p.now())
+	}
+	return p.accept(m)
+}
+
+func (p *Publisher) intake(k av.Kind) *intake {
+	if k == av.Video {
+		return &p.video
+	}
+	return &p.audio
+}
+
+// sequenceStart learns a track. The same header again changes nothing.
+func (p *Publisher) sequenceStart(t *intake, m message) error {
+	if known := t.newest(); known != nil && known.Codec == m.packet.Codec && bytes.Equal(flv.Body(known.Header), flv.Body(m.tag)) {
+		return nil
+	}
+	var track *av.Track
+	var err error
+	if m.kind == av.Video {
+		track, err = av.NewVideoTrack(m.packet.Codec, m.packet.Data)
+	} else {
+		track, err = av.NewAudioTrack(m.packet.Codec, m.packet.Data)
+	}
+	if err != nil {
+		return p.reject(err)
+	}
+	track.Header = m.tag
+	if t.track != nil && bytes.Equal(flv.Body(t.track.Header), flv.Body(m.tag)) {
+		t.next = nil // back to what is in force
+		return nil
+	}
+	t.next = track
+	return nil
+}
+
+// newest is the track that the next frames should belong to.
+func (t *intake) newest() *av.Track {
+	if t.next != nil {
+		return t.next
+	}
+	return t.track
+}
+
+// learn makes a track from a frame whose codec has no sequence header.
+func (t *intake) learn(m message) error {
+	if known := t.newest(); known != nil && known.Codec == m.packet.Codec || !selfDescribing(m.packet.Codec) {
+		return nil
+	}
+	track, err := av.NewAudioTrack(m.packet.Codec, m.packet.Data)
+	if err != nil {
+		return err
+	}
+	t.next = track
+	return nil
+}
+
+// selfDescribing codecs have no sequence header in FLV: each frame says it all.
+func selfDescribing(c av.Codec) bool {
+	return c == av.MP3 || c == av.AC3 || c == av.EAC3
+}
+
+// hold keeps a frame until the tracks are known.
+func (p *Publisher) hold(m message) error {
+	if len(p.held) == 0 {
+		p.start = m.dts
+	}
+	p.held = append(p.held, m)
+	p.bytes += len(m.tag)
+	both := p.video.next != nil && p.audio.next != nil
+	waited := m.dts-p.start > maxHeldTime || p.bytes > maxHeldBytes
+	switch {
+	case both, waited && p.learned():
+		return p.decide()
+	case waited: // no header so far: these can be of no use
+		p.stats.BeforeHeader += uint64(len(p.held))
+		p.held, p.bytes = nil, 0
+	}
+	return nil
+}
+
+func (p *Publisher) learned() bool { return p.video.next != nil || p.audio.next != nil }
+
+// decide makes the session's first Config and lets the held frames go on. A
+// publisher that comes back with the same parameters gets the stream's own
+// Config again.
+func (p *Publisher) decide() error {
+	old := p.stream.config.Load()
+	if old != nil && sameTrack(old.Video, p.video.next) && sameTrack(old.Audio, p.audio.next) {
+		p.config = old
+		p.video.track, p.audio.track = old.Video, old.Audio
+		p.video.next, p.audio.next = nil, nil
+	} else {
+		p.switchConfig(p.start)
+	}
+	held := p.held
+	p.held, p.bytes = nil, 0
+	for _, m := range held {
+		if err := p.accept(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sameTrack(a, b *av.Track) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Codec == b.Codec && a.SampleRate == b.SampleRate && a.Channels == b.Channels &&
+		bytes.Equal(a.Record, b.Record)
+}
+
+// switchConfig puts the tracks that wait into force from dts on.
+func (p *Publisher) switchConfig(dts time.Duration) {
+	for _, t := range []*intake{&p.video, &p.audio} {
+		if t.next == nil {
+			continue
+		}
+		t.track, t.next = t.next, nil
+		if t.track.Header != nil {
+			typ := uint8(flv.TypeAudio)
+			if t == &p.video {
+				typ = flv.TypeVideo
+			}
+			flv.Seal(t.track.Header, typ, wireTime(dts))
+		}
+	}
+	p.config = &av.Config{Video: p.video.track, Audio: p.audio.track}
+	p.stream.config.Store(p.config)
+}
+
+// accept looks into a frame, gives it its Config and its place on its track's
+// clock, and appends it.
+func (p *Publisher) accept(m message) error {
+	t := p.intake(m.kind)
+	track := t.newest()
+	if track == nil || track.Codec != m.packet.Codec {
+		p.stats.BeforeHeader++
+		return nil
+	}
+	key := true
+	if m.kind == av.Video {
+		idr, err := track.HasKeyNALUnit(m.packet.Data)
+		if err != nil {
+			return p.reject(err)
+		}
+		key = m.packet.Key && idr
+	}
+	if startable := key && (m.kind == av.Video || p.config.Video == nil); startable &&
+		(p.video.next != nil || p.audio.next != nil) {
+		p.switchConfig(m.dts)
+	}
+	t.keyed = t.keyed || key
+	if t.next != nil || !t.keyed {
+		p.stats.BeforeHeader++
+		return nil
+	}
+	f := av.Frame{Kind: m.kind, Key: key, DTS: m.dts, CTS: m.cts, Config: p.config, Tag: m.tag, Data: m.packet.Data}
+	flv.Seal(m.tag, m.typ, wireTime(m.dts))
+	start := key && m.kind == av.Video
+	if m.kind == av.Video {
+		p.stats.VideoFrames++
+	} else {
+		p.stats.AudioFrames++
+		if p.config.Video == nil && (p.stats.AudioFrames == 1 || m.dts-p.start >= p.stream.options.SegmentDuration) {
+			start, p.start = true, m.dts
+		}
+	}
+	p.stream.append(f, t.samples.place(&f, t.track), start, p.now)
+	return nil
+}
+
+// wireTime is a stream time as RTMP and FLV carry it: milliseconds modulo 2^32.
+func wireTime(d time.Duration) uint32 { return uint32(d / time.Millisecond) }
+
+// script takes a data message: onMetaData is kept for viewers to come, and all go
+// to those who are there, once each time they change.
+func (p *Publisher) script(tag []byte) {
+	dts := max(p.clock.video.last, p.clock.audio.last, p.clock.origin)
+	flv.Seal(tag, flv.TypeScript, wireTime(dts))
+	if isMetadata(flv.Body(tag)) {
+		if old := p.stream.Metadata(); old != nil && bytes.Equal(flv.Body(old), flv.Body(tag)) {
+			return
+		}
+		p.stream.log.setMetadata(tag)
+	}
+	if p.config == nil {
+		return
+	}
+	f := av.Frame{Kind: av.Data, DTS: dts, Config: p.config, Tag: tag, Data: flv.Body(tag)}
+	p.stream.append(f, 0, false, p.now)
+}
+
+// isMetadata says whether a script body begins with the AMF0 string "onMetaData".
+func isMetadata(body []byte) bool {
+	return bytes.HasPrefix(body, []byte("\x02\x00\x0aonMetaData"))
+}
+
+// reject counts a message that cannot be used.
+func (p *Publisher) reject(err error) error {
+	switch {
+	case errors.Is(err, flv.ErrEmpty):
+		return nil
+	case errors.Is(err, flv.ErrUnsupported), errors.Is(err, av.ErrUnsupported):
+		p.stats.Unsupported++
+		return nil
+	}
+	p.stats.Malformed++
+	if p.faults.add(p.now()) {
+		return ErrBadMedia
+	}
+	return nil
+}
+
+// faults bounds how often something may happen.
+type faults struct {
+	since time.Time
+	count int
+}
+
+const (
+	maxFaults    = 50
+	faultsWithin = 10 * time.Second
+)
+
+func (f *faults) add(now time.Time) (tooMany bool) {
+	if now.Sub(f.since) > faultsWithin {
+		f.since, f.count = now, 0
+	}
+	f.count++
+	return f.count > maxFaults
+}

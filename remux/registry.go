@@ -1,0 +1,113 @@
+package remux
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ErrBusy says that the name has a publisher already.
+var ErrBusy = errors.New("the stream already has a publisher")
+
+// errEnded says that a stream is over and a new one takes its name.
+var errEnded = errors.New("the stream has ended")
+
+// Registry maps names to streams. Asking for a name that is not there leaves
+// nothing behind.
+type Registry struct {
+	options Options // fixed after NewRegistry
+
+	mu      sync.Mutex
+	streams map[Name]*Stream
+}
+
+// NewRegistry returns an empty registry. Its Run ends streams whose publishers
+// have left.
+func NewRegistry(o Options) *Registry {
+	return &Registry{options: o, streams: map[Name]*Stream{}}
+}
+
+// Publish claims name for one publisher. It fails with ErrBusy while another
+// holds it. A stream whose last publisher left within the reconnect window goes
+// on; else a new one begins.
+func (r *Registry) Publish(name Name) (*Publisher, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.streams[name]
+	if s != nil {
+		p := newPublisher(s)
+		err := s.attach(p)
+		if err == nil {
+			return p, nil
+		}
+		if !errors.Is(err, errEnded) {
+			return nil, err
+		}
+	}
+	s = newStream(name, r.options, time.Now())
+	p := newPublisher(s)
+	if err := s.attach(p); err != nil {
+		return nil, err
+	}
+	r.streams[name] = s
+	return p, nil
+}
+
+// Stream returns the stream of that name, nil if there is none.
+func (r *Registry) Stream(name Name) *Stream {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.streams[name]
+}
+
+// Streams returns all streams, in order of their names.
+func (r *Registry) Streams() []*Stream {
+	r.mu.Lock()
+	all := make([]*Stream, 0, len(r.streams))
+	for _, s := range r.streams {
+		all = append(all, s)
+	}
+	r.mu.Unlock()
+	slices.SortFunc(all, func(a, b *Stream) int { return strings.Compare(a.Name.String(), b.Name.String()) })
+	return all
+}
+
+// Run ends streams whose reconnect window has passed and forgets those that have
+// been over for Linger, until ctx is done.
+func (r *Registry) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			r.expire(now)
+		}
+	}
+}
+
+func (r *Registry) expire(now time.Time) {
+	for _, s := range r.Streams() {
+		if !s.expire(now) {
+			continue
+		}
+		r.mu.Lock()
+		if r.streams[s.Name] == s {
+			delete(r.streams, s.Name)
+		}
+		r.mu.Unlock()
+		s.log.release()
+	}
+}
+
+// Close lets all cursors run out, because the process ends. No playlist gets
+// ENDLIST: the streams are not over.
+func (r *Registry) Close() {
+	for _, s := range r.Streams() {
+		s.log.end()
+	}
+}

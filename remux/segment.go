@@ -1,0 +1,94 @@
+package remux
+
+import (
+	"time"
+
+	"headwater/remux/av"
+	"headwater/remux/fmp4"
+	"headwater/remux/mpegts"
+)
+
+// Segment is a finished media segment: where it lies on the timeline and, once
+// somebody has asked, its bytes. It never changes.
+type Segment struct {
+	Sequence              uint64 // media sequence number
+	Discontinuity         bool   // what came before does not lead up to it
+	DiscontinuitySequence uint64 // of this segment, its own discontinuity counted
+	Independent           bool   // it starts with a key frame
+	Config                *av.Config
+	Start                 time.Duration // DTS of the first sample on the stream's clock
+	Duration              time.Duration
+	ProgramTime           time.Time // wall clock of the first picture
+	Parts                 []*Part
+	Bytes                 int64 // of its frames
+
+	init      *initSection
+	modified  time.Time
+	video     []av.Sample
+	audio     []av.Sample
+	fmp4, ts  lazy
+	retiredAt time.Time // owned by the timeline: when it left the playlist
+}
+
+// Part is a slice of a segment short enough for low latency.
+type Part struct {
+	Number      uint64 // counts all parts of the stream, over segments
+	Independent bool   // it starts with a key frame
+	Start       time.Duration
+	Duration    time.Duration
+
+	config             *av.Config
+	video, audio       []av.Sample
+	videoEnd, audioEnd int64
+}
+
+// initSection is the fMP4 initialization section of one Config.
+type initSection struct {
+	number uint64 // part of its name: a stream never uses one twice
+	config *av.Config
+	made   time.Time
+	object lazy
+}
+
+func (i *initSection) get(tag string) (*Object, error) {
+	return i.object.get(func() (*Object, error) {
+		body, err := fmp4.Init(i.config)
+		return &Object{Body: body, Tag: tag, Modified: i.made}, err
+	})
+}
+
+// renderFMP4 returns the segment as the concatenation of its parts (3.1.2).
+func (s *Segment) renderFMP4(tag string) (*Object, error) {
+	return s.fmp4.get(func() (*Object, error) {
+		// Fragment headers come to some 300 bytes a part and 16 a sample.
+		body := make([]byte, 0, int(s.Bytes)+16*(len(s.video)+len(s.audio))+512*len(s.Parts))
+		var err error
+		for _, p := range s.Parts {
+			body, err = fmp4.AppendFragment(body, &fmp4.Fragment{
+				Config:   p.config,
+				Sequence: uint32(p.Number) + 1, // from 1
+				Video:    p.video,
+				VideoEnd: p.videoEnd,
+				Audio:    p.audio,
+				AudioEnd: p.audioEnd,
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+		return &Object{Body: body, Tag: tag, Modified: s.modified}, nil
+	})
+}
+
+func (s *Segment) renderTS(tag string) (*Object, error) {
+	return s.ts.get(func() (*Object, error) {
+		body, err := mpegts.AppendSegment(nil, &mpegts.Segment{
+			Config:   s.Config,
+			Sequence: s.Sequence,
+			Video:    s.video,
+			Audio:    s.audio,
+			End:      s.Start + s.Duration,
+		})
+		return &Object{Body: body, Tag: tag, Modified: s.modified}, err
+	})
+}

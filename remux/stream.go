@@ -1,0 +1,147 @@
+package remux
+
+import (
+	"crypto/rand"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"headwater/remux/av"
+)
+
+// Stream is what viewers see of one live stream. All of it may be used from any
+// goroutine.
+type Stream struct {
+	Name  Name
+	Began time.Time
+
+	options Options
+	epoch   string // in the names of this stream's objects, and of no other's ever
+	log     log
+	index   Watch[*Index]
+	config  atomic.Pointer[av.Config] // in force; nil until the first frame
+	served  servedMark
+
+	mu       sync.Mutex // guards what follows
+	live     *Publisher // nil while the publisher is away
+	lastSeen time.Time  // when it left
+	ended    time.Time  // zero while the stream goes on
+
+	// Owned by the publisher; handed on under mu.
+	timeline *timeline
+	next     time.Duration // stream time at which the next publisher begins
+	frames   []av.Frame    // room for frames to come, allocated together
+}
+
+// newStream returns a stream without a publisher. Media sequence numbers begin at
+// the second of its start: segments last longer than a second, so a stream that
+// begins anew under the same name, after a restart too, goes on above them.
+func newStream(name Name, o Options, now time.Time) *Stream {
+	s := &Stream{Name: name, Began: now, options: o, epoch: newEpoch(), lastSeen: now}
+	s.timeline = newTimeline(o, uint64(now.Unix()), &s.served)
+	s.index.Store(s.timeline.index(s.epoch, now, false))
+	return s
+}
+
+// newEpoch returns eight random characters.
+func newEpoch() string { return strings.ToLower(rand.Text()[:8]) }
+
+// Index returns what can be asked of the stream now.
+func (s *Stream) Index() *Index { return s.index.Load() }
+
+// WatchIndex returns the index for waiting on.
+func (s *Stream) WatchIndex() *Watch[*Index] { return &s.index }
+
+// Config returns the parameters in force, nil while they are not known.
+func (s *Stream) Config() *av.Config { return s.config.Load() }
+
+// Metadata returns the newest onMetaData message as an FLV tag, nil if there has
+// been none.
+func (s *Stream) Metadata() []byte {
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	return s.log.metadata
+}
+
+// Live says whether a publisher is there, and since when it is not.
+func (s *Stream) Live() (live bool, since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live != nil, s.lastSeen
+}
+
+// attach makes p the stream's publisher, if it has none and has not ended.
+func (s *Stream) attach(p *Publisher) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live != nil {
+		return ErrBusy
+	}
+	if !s.ended.IsZero() {
+		return errEnded
+	}
+	s.live = p
+	p.clock.origin, p.clock.resumed = s.next, s.config.Load() != nil
+	return nil
+}
+
+// detach takes the publisher's leave: the open segment ends, the name is free.
+func (s *Stream) detach(p *Publisher, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live != p {
+		return
+	}
+	s.live, s.lastSeen = nil, now
+	s.next = max(s.next, p.clock.end())
+	s.timeline.breakOff(now)
+	s.index.Store(s.timeline.index(s.epoch, now, false))
+}
+
+// expire ends a stream whose publisher has been away for too long, and says
+// whether even its viewers have had their time.
+func (s *Stream) expire(now time.Time) (gone bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live != nil || now.Sub(s.lastSeen) < s.options.Reconnect {
+		return false
+	}
+	if s.ended.IsZero() {
+		s.end(now)
+	}
+	return now.Sub(s.ended) >= s.options.Linger || len(s.timeline.held) == 0
+}
+
+// end writes ENDLIST and lets cursors run out. Callers hold mu.
+func (s *Stream) end(now time.Time) {
+	s.ended = now
+	s.index.Store(s.timeline.index(s.epoch, now, true))
+	s.log.end()
+}
+
+// append adds a frame of the publisher's to both views of the stream.
+func (s *Stream) append(f av.Frame, at int64, start bool, now func() time.Time) {
+	if len(s.frames) == cap(s.frames) {
+		s.frames = make([]av.Frame, 0, frameSlab)
+	}
+	s.frames = append(s.frames, f)
+	frame := &s.frames[len(s.frames)-1]
+	s.log.append(frame, start, s.options.Window, s.options.MaxBytes)
+	if f.Kind == av.Data {
+		return
+	}
+	if t := now(); s.timeline.push(av.Sample{Frame: frame, Time: at}, t) {
+		s.index.Store(s.timeline.index(s.epoch, t, false))
+	}
+}
+
+// frameSlab is how many frames are allocated together.
+const frameSlab = 64
+
+// breakOff tells the timeline that a discontinuity follows.
+func (s *Stream) breakOff(now time.Time) {
+	if s.timeline.breakOff(now) {
+		s.index.Store(s.timeline.index(s.epoch, now, false))
+	}
+}

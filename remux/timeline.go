@@ -1,0 +1,225 @@
+package remux
+
+import (
+	"time"
+
+	"headwater/remux/av"
+	"headwater/remux/hls"
+)
+
+// timeline cuts a stream's samples into parts and segments and keeps those that
+// can still be asked for. It belongs to whoever publishes; what readers see of
+// it is the Index that changed returns.
+type timeline struct {
+	options Options
+	cutter  hls.Cutter
+	sorter  hls.Interleaver
+	config  *av.Config // of the samples pushed last
+
+	open          *Segment
+	partVideo     int           // first video sample of the open part in open.video
+	partAudio     int           // and audio
+	partStart     time.Duration // DTS
+	partKey       bool
+	videoEnd      int64 // where the last closed part's video ended on its clock
+	audioEnd      int64
+	wallAnchor    time.Time     // wall clock …
+	streamAnchor  time.Duration // … at this stream time
+	broken        bool          // a discontinuity lies in front of the next segment
+	nextSequence  uint64
+	nextPart      uint64
+	nextInit      uint64
+	discontinuity uint64
+	initialize    *initSection
+
+	held    []*Segment // oldest first; replaced, never changed in place
+	listed  int        // held[listed:] is in the playlist
+	bytes   int64      // of held
+	served  *servedMark
+	dropped uint64 // samples in front of the first key frame
+}
+
+func newTimeline(o Options, firstSequence uint64, served *servedMark) *timeline {
+	return &timeline{
+		options: o,
+		cutter: hls.Cutter{
+			SegmentDuration:    o.SegmentDuration,
+			MaxSegmentDuration: o.MaxSegmentDuration,
+			PartDuration:       o.PartDuration,
+		},
+		nextSequence:  firstSequence,
+		discontinuity: firstSequence,
+		served:        served,
+	}
+}
+
+// push adds a sample and reports whether the index has changed.
+func (t *timeline) push(s av.Sample, now time.Time) bool {
+	changed := false
+	if t.config != s.Config {
+		if t.config != nil {
+			changed = t.breakOff(now)
+		}
+		t.config = s.Config
+	}
+	t.sorter.Push(s)
+	return t.drain(now) || changed
+}
+
+func (t *timeline) drain(now time.Time) bool {
+	changed := false
+	for s, ok := t.sorter.Pop(); ok; s, ok = t.sorter.Pop() {
+		changed = t.place(s, now) || changed
+	}
+	return changed
+}
+
+func (t *timeline) place(s av.Sample, now time.Time) bool {
+	cut := t.cutter.Next(s)
+	switch cut {
+	case hls.Drop:
+		t.dropped++
+		return false
+	case hls.NewSegment:
+		t.endSegment(s.DTS, &s, now)
+		t.beginSegment(s, now)
+	case hls.NewPart:
+		t.endPart(s.DTS, &s)
+		t.partStart, t.partKey = s.DTS, s.Key && s.Kind == av.Video
+	}
+	t.add(s)
+	return cut != hls.Continue
+}
+
+// breakOff ends the open segment where its samples end; a discontinuity follows.
+func (t *timeline) breakOff(now time.Time) bool {
+	t.sorter.Flush()
+	t.drain(now)
+	t.broken = true
+	if t.open == nil {
+		return false
+	}
+	end := t.lastEnd()
+	t.endSegment(end, nil, now)
+	t.cutter.End(end)
+	return true
+}
+
+// lastEnd is the stream time at which the open segment's samples end.
+func (t *timeline) lastEnd() time.Duration {
+	end := t.open.Start
+	if n := len(t.open.video); n > 0 {
+		end = t.open.video[n-1].DTS + max(t.cutter.FrameDuration(), time.Millisecond)
+	} else if n := len(t.open.audio); n > 0 {
+		end = t.open.audio[n-1].DTS + max(t.cutter.FrameDuration(), time.Millisecond)
+	}
+	return end
+}
+
+func (t *timeline) beginSegment(s av.Sample, now time.Time) {
+	if t.wallAnchor.IsZero() || t.broken {
+		t.wallAnchor, t.streamAnchor = now, s.DTS+s.CTS
+	}
+	if t.initialize == nil || t.initialize.config != s.Config {
+		t.initialize = &initSection{number: t.nextInit, config: s.Config, made: now}
+		t.nextInit++
+		t.videoEnd, t.audioEnd = 0, 0 // the clocks may have other units now
+	}
+	discontinuity := t.broken && len(t.held) > 0
+	if discontinuity {
+		t.discontinuity++
+	}
+	t.broken = false
+	t.open = &Segment{
+		Sequence:              t.nextSequence,
+		Discontinuity:         discontinuity,
+		DiscontinuitySequence: t.discontinuity,
+		Independent:           t.cutter.Independent(),
+		Config:                s.Config,
+		Start:                 s.DTS,
+		ProgramTime:           t.wallAnchor.Add(s.DTS + s.CTS - t.streamAnchor),
+		init:                  t.initialize,
+	}
+	if n := len(t.held); n > 0 { // about as many samples as in the last one
+		t.open.video = make([]av.Sample, 0, len(t.held[n-1].video)+8)
+		t.open.audio = make([]av.Sample, 0, len(t.held[n-1].audio)+8)
+	}
+	t.nextSequence++
+	t.partVideo, t.partAudio = 0, 0
+	t.partStart, t.partKey = s.DTS, t.open.Independent
+}
+
+// add puts a sample into the open part. Where a track's last part ended at a
+// guess and the next sample turns out to begin before that, it is moved up: on a
+// track's clock nothing overlaps.
+func (t *timeline) add(s av.Sample) {
+	t.open.Bytes += int64(len(s.Tag))
+	if s.Kind == av.Video {
+		if len(t.open.video) == t.partVideo {
+			s.Time = max(s.Time, t.videoEnd)
+		}
+		t.open.video = append(t.open.video, s)
+		return
+	}
+	if len(t.open.audio) == t.partAudio {
+		s.Time = max(s.Time, t.audioEnd)
+	}
+	t.open.audio = append(t.open.audio, s)
+}
+
+// endPart closes the open part at a stream time; next is the sample behind it,
+// nil at the end.
+func (t *timeline) endPart(at time.Duration, next *av.Sample) {
+	seg := t.open
+	p := &Part{
+		Number:      t.nextPart,
+		Independent: t.partKey,
+		Start:       t.partStart,
+		Duration:    at - t.partStart,
+		config:      seg.Config,
+		video:       seg.video[t.partVideo:len(seg.video):len(seg.video)],
+		audio:       seg.audio[t.partAudio:len(seg.audio):len(seg.audio)],
+	}
+	if n := len(p.video); n > 0 {
+		guess := scale(at, seg.Config.Video.Timescale)
+		p.videoEnd = t.trackEnd(av.Video, p.video[n-1].Time, guess, next)
+		t.videoEnd = p.videoEnd
+	}
+	if n := len(p.audio); n > 0 {
+		last := p.audio[n-1].Time
+		p.audioEnd = t.trackEnd(av.Audio, last, last+int64(seg.Config.Audio.FrameSamples), next)
+		t.audioEnd = p.audioEnd
+	}
+	t.nextPart++
+	t.partVideo, t.partAudio = len(seg.video), len(seg.audio)
+	if len(p.video)+len(p.audio) > 0 {
+		seg.Parts = append(seg.Parts, p)
+	}
+}
+
+// trackEnd is where a track's last sample in a part ends: where its next one
+// begins if that is known, else the guess.
+func (t *timeline) trackEnd(k av.Kind, last, guess int64, next *av.Sample) int64 {
+	end := guess
+	if next != nil && next.Kind == k {
+		end = next.Time
+	} else if at, ok := t.sorter.Peek(k); ok && next != nil {
+		end = at
+	}
+	return max(end, last+1)
+}
+
+func (t *timeline) endSegment(at time.Duration, next *av.Sample, now time.Time) {
+	if t.open == nil {
+		return
+	}
+	t.endPart(at, next)
+	seg := t.open
+	t.open = nil
+	seg.Duration = at - seg.Start
+	seg.modified = now
+	held := make([]*Segment, 0, len(t.held)+1)
+	held = append(append(held, t.held...), seg)
+	t.bytes += seg.Bytes
+	t.held = t.evict(held, now)
+}
