@@ -57,7 +57,7 @@ func (c *clock) stamp(k av.Kind, timestamp uint32, cts time.Duration) (dts, newC
 	if !t.begun {
 		c.begin(t, other, timestamp)
 	} else {
-		t.unwrap(timestamp)
+		t.raw = unwrap(t.raw, timestamp)
 	}
 	dts = t.time()
 	if step := dts - t.last; t.frame >= 0 && (step < -maxBack || step > maxForward) {
@@ -86,7 +86,7 @@ func (c *clock) begin(t, other *trackClock, timestamp uint32) {
 	if other.begun {
 		// Both tracks of a publisher share its clock, even where it wrapped
 		// between the first messages of each.
-		t.raw = other.raw + int64(int32(timestamp-uint32(other.raw)))
+		t.raw = unwrap(other.raw, timestamp)
 		t.offset = other.offset
 		if skew := t.time() - other.last; skew < -maxSkew || skew > maxSkew {
 			t.offset += other.last - t.time()
@@ -98,16 +98,23 @@ func (c *clock) begin(t, other *trackClock, timestamp uint32) {
 	}
 }
 
-// unwrap moves raw to the 64-bit time that the 32-bit timestamp stands for.
-func (t *trackClock) unwrap(timestamp uint32) {
-	step := int64(int32(timestamp - uint32(t.raw)))
-	if back := time.Duration(-step) * time.Millisecond; back > maxBack {
-		// 2^31 ms back to about 0: the encoder counts in 31 bits.
-		if wrapped := step + 1<<31; wrapped >= 0 && time.Duration(wrapped)*time.Millisecond <= maxForward {
-			step = wrapped
+// unwrap returns the 64-bit time near raw that a 32-bit timestamp stands for.
+// Where that would be a jump, and the low 31 bits alone would not, the encoder
+// counts in 31 bits.
+func unwrap(raw int64, timestamp uint32) int64 {
+	step := int64(int32(timestamp - uint32(raw)))
+	for _, other := range []int64{step + 1<<31, step - 1<<31} {
+		if !continuous(step) && continuous(other) {
+			step = other
 		}
 	}
-	t.raw += step
+	return raw + step
+}
+
+// continuous says that a step in ms is no jump.
+func continuous(step int64) bool {
+	d := time.Duration(step) * time.Millisecond
+	return -maxBack <= d && d <= maxForward
 }
 
 // jump moves a track that has jumped, and says whether that is a new
