@@ -1,0 +1,116 @@
+// Package config is what an operator can set: one tree of structs whose fields
+// are the keys of the configuration file, of the environment and, for some, of
+// the command line.
+//
+// A key is written with dots (hls.segment_duration). In the file it is nested
+// YAML, in the environment HEADWATER_ and the path in capitals
+// (HEADWATER_HLS_SEGMENT_DURATION). A flag wins over the environment, that over
+// the file, that over the default. All three go through the same setter, so a
+// value means the same wherever it was written, and an error names the key and
+// the place.
+//
+// configs/headwater.yaml documents every key; a test holds it against Default.
+package config
+
+import "time"
+
+// Config is the whole configuration.
+type Config struct {
+	RTMP     RTMP     `yaml:"rtmp"`
+	HTTP     HTTP     `yaml:"http"`
+	Admin    Admin    `yaml:"admin"`
+	Data     string   `yaml:"data"` // folder of the state that outlives a restart; made when first needed
+	Publish  Publish  `yaml:"publish"`
+	HLS      HLS      `yaml:"hls"`
+	Stream   Stream   `yaml:"stream"`
+	Log      Log      `yaml:"log"`
+	Shutdown Shutdown `yaml:"shutdown"`
+}
+
+// RTMP is the listener that publishers connect to.
+type RTMP struct {
+	Listen                   string `yaml:"listen"`
+	MaxConnections           int    `yaml:"max_connections"`             // 0: a quarter of what the descriptor limit leaves, 1000 at most
+	MaxConnectionsPerAddress int    `yaml:"max_connections_per_address"` // 0: no limit; loopback never has one
+}
+
+// HTTP is the public listener.
+type HTTP struct {
+	Listen                   string        `yaml:"listen"`
+	MaxConnections           int           `yaml:"max_connections"`             // 0: what the descriptor limit and rtmp.max_connections leave
+	MaxConnectionsPerAddress int           `yaml:"max_connections_per_address"` // 0: no limit; loopback never has one
+	CORSOrigin               string        `yaml:"cors_origin"`                 // "": no CORS headers
+	MaxViewers               int           `yaml:"max_viewers"`                 // of HTTP-FLV; 0: as many as connections
+	FLVGather                time.Duration `yaml:"flv_gather"`                  // 0: every frame is sent by itself
+	StartHold                time.Duration `yaml:"start_hold"`                  // how long a request waits for a stream that is starting
+}
+
+// Admin is the listener for health, console, API and metrics.
+type Admin struct {
+	Listen string `yaml:"listen"`
+	Token  Secret `yaml:"token"` // "": none, which loopback alone allows
+}
+
+// Publish says who may publish.
+type Publish struct {
+	Key Secret `yaml:"key"` // "": one is made and kept under Data, and loopback needs none
+}
+
+// HLS is how streams are cut.
+type HLS struct {
+	SegmentDuration    time.Duration `yaml:"segment_duration"`
+	MaxSegmentDuration time.Duration `yaml:"max_segment_duration"`
+	PartDuration       time.Duration `yaml:"part_duration"`
+	Window             time.Duration `yaml:"window"`
+}
+
+// Stream bounds each stream.
+type Stream struct {
+	MaxBytes        Size          `yaml:"max_bytes"`
+	ReconnectWindow time.Duration `yaml:"reconnect_window"` // 0: a stream ends with its publisher
+	Linger          time.Duration `yaml:"linger"`           // how long an ended stream can still be played to its end
+	MaxLag          time.Duration `yaml:"max_lag"`          // a viewer further behind skips to the newest key frame
+	MaxLagBytes     Size          `yaml:"max_lag_bytes"`    // the same, in bytes
+}
+
+// Log is what is written to standard error.
+type Log struct {
+	Format string `yaml:"format"` // text or json
+	Level  string `yaml:"level"`  // debug, info, warn or error
+}
+
+// Shutdown is the end of the process.
+type Shutdown struct {
+	Grace time.Duration `yaml:"grace"` // how long answers under way may still take
+}
+
+// Default returns the configuration of a server that was told nothing.
+func Default() Config {
+	return Config{
+		RTMP: RTMP{Listen: ":1935", MaxConnectionsPerAddress: 20},
+		HTTP: HTTP{
+			Listen:                   ":8080",
+			MaxConnectionsPerAddress: 1000,
+			CORSOrigin:               "*",
+			FLVGather:                100 * time.Millisecond,
+			StartHold:                5 * time.Second,
+		},
+		Admin: Admin{Listen: "127.0.0.1:8081"},
+		Data:  "./data",
+		HLS: HLS{
+			SegmentDuration:    2 * time.Second,
+			MaxSegmentDuration: 10 * time.Second,
+			PartDuration:       333 * time.Millisecond,
+			Window:             12 * time.Second,
+		},
+		Stream: Stream{
+			MaxBytes:        256 * Mebibyte,
+			ReconnectWindow: 30 * time.Second,
+			Linger:          time.Minute,
+			MaxLag:          8 * time.Second,
+			MaxLagBytes:     32 * Mebibyte,
+		},
+		Log:      Log{Format: "text", Level: "info"},
+		Shutdown: Shutdown{Grace: 10 * time.Second},
+	}
+}

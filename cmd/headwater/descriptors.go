@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"syscall"
+
+	"headwater/cmd/headwater/config"
+)
+
+// reservedDescriptors are kept out of the caps on connections: listeners,
+// files, and the runtime's own.
+const reservedDescriptors = 256
+
+// raiseDescriptorLimit raises the soft limit on open files to the hard one and
+// returns what is in force. The Go runtime does the same at start on most
+// systems; this makes it certain, and known.
+func raiseDescriptorLimit() (uint64, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("read descriptor limit: %w", err)
+	}
+	if limit.Cur < limit.Max {
+		raised := syscall.Rlimit{Cur: limit.Max, Max: limit.Max}
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised); err == nil {
+			limit = raised
+		}
+	}
+	return limit.Cur, nil
+}
+
+// connectionCaps are the most connections each listener takes.
+type connectionCaps struct {
+	rtmp, http int
+}
+
+// shareDescriptors divides the descriptor limit between the listeners. Caps
+// that the operator set are kept, and refused when the limit cannot hold them:
+// a server that runs out of descriptors fails everyone, not the last to come.
+func shareDescriptors(limit uint64, cfg *config.Config) (connectionCaps, error) {
+	const most = 1 << 20
+	budget := int(min(limit, most)) - reservedDescriptors
+	caps := connectionCaps{rtmp: cfg.RTMP.MaxConnections, http: cfg.HTTP.MaxConnections}
+	if caps.rtmp == 0 {
+		caps.rtmp = max(1, min(1000, (budget-caps.http)/4))
+	}
+	if caps.http == 0 {
+		caps.http = max(1, budget-caps.rtmp)
+	}
+	if caps.rtmp+caps.http > budget {
+		return caps, fmt.Errorf("rtmp.max_connections (%d) and http.max_connections (%d) need %d file descriptors and the limit is %d: lower them, or raise it with ulimit -n",
+			caps.rtmp, caps.http, caps.rtmp+caps.http+reservedDescriptors, limit)
+	}
+	return caps, nil
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLimitedListener(t *testing.T) {
+	var log lockedBuffer
+	l := testListener(t, 2, 0, &log)
+	first, second := accepted(t, l), accepted(t, l)
+
+	// The third is closed at once, and the log says so once.
+	for range 2 {
+		refused, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			if c, err := l.Accept(); err == nil {
+				_ = c.Close()
+			}
+		}()
+		if !closedByPeer(t, refused) {
+			t.Error("a connection above the cap stayed open")
+		}
+		_ = refused.Close()
+	}
+	if n := strings.Count(log.String(), "max_connections"); n != 1 {
+		t.Errorf("%d lines about refusals, want one: %s", n, log.String())
+	}
+
+	// Closing twice gives one place back.
+	_ = first.Close()
+	_ = first.Close()
+	if l.open != 1 {
+		t.Errorf("%d open after one of two was closed", l.open)
+	}
+	_ = second.Close()
+	if l.open != 0 || len(l.byAddr) != 0 {
+		t.Errorf("%d open, %v left", l.open, l.byAddr)
+	}
+}
+
+func TestPerAddressCap(t *testing.T) {
+	l := newLimitedListener(nil, 100, 2, slog.New(slog.DiscardHandler))
+	local, far, other := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	for i := range 5 {
+		if reason := l.take(local); reason != "" {
+			t.Errorf("loopback refused at %d: %s", i, reason)
+		}
+	}
+	got := []string{l.take(far), l.take(far), l.take(far), l.take(other)}
+	if got[0] != "" || got[1] != "" || got[2] != "max_connections_per_address" || got[3] != "" {
+		t.Errorf("got %q", got)
+	}
+	l.release(far)
+	if reason := l.take(far); reason != "" {
+		t.Errorf("a place given back was not found: %s", reason)
+	}
+}
+
+// TestLimitedConnKeepsWritev: net.Buffers must not fall back to one Write for
+// each buffer.
+func TestLimitedConnKeepsWritev(t *testing.T) {
+	l := testListener(t, 1, 0, io.Discard)
+	server := accepted(t, l)
+	counted := &countingConn{limitedConn: server.(*limitedConn)}
+	buffers := net.Buffers{[]byte("a"), []byte("b"), []byte("c")}
+	if n, err := buffers.WriteTo(counted); err != nil || n != 3 || counted.writes != 0 {
+		t.Errorf("%d bytes in %d calls of Write, %v; want 3 bytes by writev", n, counted.writes, err)
+	}
+}
+
+type countingConn struct {
+	*limitedConn
+	writes int
+}
+
+func (c *countingConn) Write(p []byte) (int, error) {
+	c.writes++
+	return c.limitedConn.Write(p)
+}
+
+func testListener(t *testing.T, most, perAddress int, log io.Writer) *limitedListener {
+	t.Helper()
+	l, err := listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return newLimitedListener(l, most, perAddress, slog.New(slog.NewTextHandler(log, nil)))
+}
+
+// accepted dials and returns the server's end.
+func accepted(t *testing.T, l net.Listener) net.Conn {
+	t.Helper()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close(); _ = server.Close() })
+	return server
+}
+
+func closedByPeer(t *testing.T, c net.Conn) bool {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Read(make([]byte, 1))
+	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
+}

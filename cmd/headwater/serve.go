@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"headwater/cmd/headwater/config"
+	"headwater/origin"
+	"headwater/origin/admin"
+	"headwater/remux"
+)
+
+func newServe() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Take in publishers and serve players",
+		Long: "Takes in RTMP publishers and serves their streams as HLS and HTTP-FLV.\n\n" +
+			"Every key can also be set in the environment (HEADWATER_HLS_WINDOW) or in the file of\n" +
+			"--config; `headwater config default` prints them all. A flag wins over the environment,\n" +
+			"that over the file.",
+		Args: cobra.NoArgs,
+		RunE: runs(func(cmd *cobra.Command, _ []string) error {
+			cfg, warnings, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			log := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			for _, w := range warnings {
+				log.Warn(w)
+			}
+			ctx, stop := untilSignal(cmd.Context(), log)
+			defer stop()
+			return serve(ctx, cfg, log, cmd.OutOrStdout())
+		}),
+	}
+	addServeFlags(cmd)
+	return cmd
+}
+
+// server is everything that one serve command runs.
+type server struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	ready    atomic.Bool
+	registry *remux.Registry
+	rtmp     publishing
+	media    *origin.Handler
+	http     *http.Server
+	admin    *http.Server
+
+	running sync.WaitGroup // everything that start started
+	expire  context.CancelFunc
+}
+
+// serve runs the server until ctx is done and then ends it in order. It returns
+// nil when it ended as it was asked to.
+func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.Writer) error {
+	limit, err := raiseDescriptorLimit()
+	if err != nil {
+		return err
+	}
+	caps, err := shareDescriptors(limit, cfg)
+	if err != nil {
+		return err
+	}
+	ls, err := listenAll(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	access, about, err := publishAccess(cfg)
+	if err != nil {
+		ls.close()
+		return err
+	}
+	b := buildInfo()
+	log.Info("starting", "version", b.Version, "commit", b.Commit, "descriptors", limit, "rtmp_connections", caps.rtmp, "http_connections", caps.http)
+	for _, l := range []struct {
+		proto string
+		net.Listener
+	}{{"rtmp", ls.rtmp}, {"http", ls.http}, {"admin", ls.admin}} {
+		log.Info("listening", "addr", l.Addr().String(), "proto", l.proto)
+	}
+	about.rtmp, about.http, about.admin = ls.rtmp.Addr(), ls.http.Addr(), ls.admin.Addr()
+
+	s := newServer(cfg, log, access, caps)
+	failed := s.start(ls, caps)
+	about.print(stdout)
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-failed:
+		log.Error("stopping", "error", err)
+	}
+	s.shutdown()
+	return err
+}
+
+// newServer wires the parts together.
+func newServer(cfg *config.Config, log *slog.Logger, access *publishKey, caps connectionCaps) *server {
+	s := &server{cfg: cfg, log: log}
+	s.registry = remux.NewRegistry(remuxOptions(cfg))
+	s.rtmp = newIngest(cfg, log, s.registry, access, caps)
+	s.media = origin.New(originConfig(cfg, log, s.registry))
+	s.http = newHTTPServer(s.media, log)
+	s.admin = newHTTPServer(admin.New(admin.Config{Token: string(cfg.Admin.Token), Ready: s.ready.Load}), log)
+	s.admin.WriteTimeout = 30 * time.Second
+	return s
+}
+
+// newHTTPServer bounds what a client may take before its handler runs; the
+// handlers bound what comes after.
+func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+// listeners are bound before anything is served, so that a port that is taken
+// ends the start and not a running stream.
+type listeners struct {
+	rtmp, http, admin *net.TCPListener
+}
+
+func listenAll(ctx context.Context, cfg *config.Config) (ls listeners, err error) {
+	for _, l := range []struct {
+		key, address string
+		to           **net.TCPListener
+	}{
+		{"rtmp.listen", cfg.RTMP.Listen, &ls.rtmp},
+		{"http.listen", cfg.HTTP.Listen, &ls.http},
+		{"admin.listen", cfg.Admin.Listen, &ls.admin},
+	} {
+		if *l.to, err = listen(ctx, l.address); err != nil {
+			ls.close()
+			return listeners{}, fmt.Errorf("%s: %w", l.key, err)
+		}
+	}
+	return ls, nil
+}
+
+func (ls listeners) close() {
+	for _, l := range []*net.TCPListener{ls.rtmp, ls.http, ls.admin} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+}
+
+// start serves all listeners and returns a channel that gets an error when one
+// of them stops by itself.
+func (s *server) start(ls listeners, caps connectionCaps) <-chan error {
+	failed := make(chan error, 3) // one for each listener: no goroutine ever waits to say it
+	run := func(name string, serve func() error) {
+		s.running.Go(func() {
+			if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+				failed <- fmt.Errorf("serve %s: %w", name, err)
+			}
+		})
+	}
+	run("rtmp", func() error { return s.rtmp.Serve(ls.rtmp) })
+	run("http", func() error {
+		return s.http.Serve(newLimitedListener(ls.http, caps.http, s.cfg.HTTP.MaxConnectionsPerAddress, s.log))
+	})
+	run("admin", func() error { return s.admin.Serve(ls.admin) })
+	var ctx context.Context
+	ctx, s.expire = context.WithCancel(context.Background())
+	s.running.Go(func() { s.registry.Run(ctx) })
+	s.ready.Store(true)
+	return failed
+}
+
+// shutdown ends the server in order: no new work, publishers end, viewers get
+// what is left, answers under way finish within the grace period, and whatever
+// is left then is cut off. The admin listener ends last, so that probes see the
+// rest go.
+func (s *server) shutdown() {
+	s.ready.Store(false)
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Shutdown.Grace)
+	defer cancel()
+	var ending sync.WaitGroup
+	ending.Go(func() { // closes its listener at once, then waits for requests
+		if err := s.http.Shutdown(ctx); err != nil {
+			s.log.Warn("answers cut off", "error", err)
+			_ = s.http.Close()
+		}
+	})
+	if err := s.rtmp.Shutdown(ctx); err != nil {
+		s.log.Warn("publishers cut off", "error", err)
+	}
+	s.registry.Close()
+	if err := s.media.Shutdown(ctx); err != nil {
+		s.log.Warn("viewers cut off", "error", err)
+	}
+	ending.Wait()
+	_ = s.admin.Close()
+	s.expire()
+	s.running.Wait()
+	s.log.Info("stopped")
+}
