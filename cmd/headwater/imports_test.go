@@ -77,10 +77,13 @@ func TestPackageDocs(t *testing.T) {
 // packages parses the import lines of the whole module.
 func packages(t *testing.T) []*goPackage {
 	t.Helper()
-	root := filepath.Join("..", "..")
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
 	found := map[string]*goPackage{}
 	var all []*goPackage
-	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
