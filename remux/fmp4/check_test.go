@@ -320,19 +320,13 @@ func twoFragments(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := func(key bool, at int64, cts time.Duration, data string) av.Sample {
-		return av.Sample{Time: at, Frame: &av.Frame{Kind: av.Video, Key: key, CTS: cts, Data: []byte(data)}}
-	}
-	a := func(at int64, data string) av.Sample {
-		return av.Sample{Time: at, Frame: &av.Frame{Kind: av.Audio, Key: true, Data: []byte(data)}}
-	}
 	for _, f := range []*Fragment{
 		{
 			Config: c, Sequence: 1,
-			Video: []av.Sample{v(true, 900, 66*time.Millisecond, "KEY"), v(false, 3870, 0, "picture"), v(false, 6930, -33*time.Millisecond, "b")}, VideoEnd: 9900,
-			Audio: []av.Sample{a(10, "one"), a(1034, "three"), a(2058, "x")}, AudioEnd: 3082,
+			Video: []av.Sample{videoSample(900, true, 66*time.Millisecond, "KEY"), videoSample(3870, false, 0, "picture"), videoSample(6930, false, -33*time.Millisecond, "b")}, VideoEnd: 9900,
+			Audio: []av.Sample{audioSample(10, "one"), audioSample(1034, "three"), audioSample(2058, "x")}, AudioEnd: 3082,
 		},
-		{Config: c, Sequence: 2, Video: []av.Sample{v(false, 9900, 0, "p")}, VideoEnd: 12000, Audio: []av.Sample{a(3082, "y")}, AudioEnd: 4106},
+		{Config: c, Sequence: 2, Video: []av.Sample{videoSample(9900, false, 0, "p")}, VideoEnd: 12000, Audio: []av.Sample{audioSample(3082, "y")}, AudioEnd: 4106},
 	} {
 		if file, err = AppendFragment(file, f); err != nil {
 			t.Fatal(err)

@@ -126,6 +126,7 @@ type movie struct {
 	boxes   []node
 	tracks  []*trackInfo
 	samples map[uint32][]sample // by track id
+	file    []byte              // where a test keeps it
 }
 
 func readMovie(b []byte) (*movie, error) {
