@@ -1,0 +1,86 @@
+package ingest
+
+import (
+	"context"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// run starts a client and returns a channel that gets its output when it ends.
+func run(t *testing.T, name string, args ...string) <-chan string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("%s is not installed", name)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, path, args...)
+	out := make(chan string, 1)
+	go func() {
+		b, err := cmd.CombinedOutput()
+		if err != nil {
+			b = append(b, err.Error()...)
+		}
+		out <- string(b)
+	}()
+	return out
+}
+
+// checkMedia checks that a publisher's messages are what a file of 50 frames of
+// video at 25 a second, with audio, is made of.
+func checkMedia(t *testing.T, tags []tag) {
+	t.Helper()
+	var last [20]int64
+	var video, audio, meta int
+	for _, m := range tags {
+		switch m.typ {
+		case 8:
+			audio++
+		case 9:
+			video++
+		case 18:
+			meta++
+			if !strings.HasPrefix(string(m.body), "\x02\x00\x0aonMetaData\x08") {
+				t.Errorf("data message begins %q", m.body[:min(len(m.body), 20)])
+			}
+			continue
+		}
+		if at := int64(m.timestamp); at < last[m.typ] {
+			t.Errorf("type %d goes from %d back to %d", m.typ, last[m.typ], at)
+		} else {
+			last[m.typ] = at
+		}
+	}
+	if video < 51 || video > 52 { // frames, the sequence header, perhaps the end of sequence
+		t.Errorf("%d video messages", video)
+	}
+	if audio < 80 || audio > 95 {
+		t.Errorf("%d audio messages", audio)
+	}
+	if meta < 1 {
+		t.Error("no metadata")
+	}
+	if last[9] < 1900 || last[9] > 2200 || last[8] < 1900 || last[8] > 2200 {
+		t.Errorf("video ends at %d ms, audio at %d ms", last[9], last[8])
+	}
+}
+
+func TestFFmpegPublishes(t *testing.T) {
+	h := newHarness(t, nil)
+	out := run(t, "ffmpeg", "-hide_banner", "-loglevel", "info",
+		"-f", "lavfi", "-i", "testsrc2=s=640x360:r=25", "-f", "lavfi", "-i", "sine=r=44100",
+		"-t", "2", "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "1500k", "-g", "25",
+		"-c:a", "aac", "-f", "flv", "rtmp://"+h.addr+"/live/ffmpeg")
+	r := h.stream(t)
+	if r.name.String() != "live/ffmpeg" {
+		t.Errorf("publishes %s", r.name)
+	}
+	tags := r.end(t)
+	if text := <-out; strings.Contains(text, "rror") {
+		t.Errorf("ffmpeg says:\n%s", text)
+	}
+	checkMedia(t, tags)
+}

@@ -1,0 +1,73 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"headwater/ingest/rtmp"
+	"headwater/remux"
+)
+
+// Config says how a Server works. The zero value of every field but Registry
+// has a meaning, which the field's comment gives.
+type Config struct {
+	Addr     string          // for ListenAndServe; "": ":1935"
+	Registry *remux.Registry // where streams are published; required
+	Logger   *slog.Logger    // nil: no log
+
+	// Authorize decides who may publish. It is called on the publisher's own
+	// goroutine, so that it may take its time, which AuthorizeTimeout bounds. A
+	// *Refusal that it returns is told to the encoder, word by word; of any
+	// other error the encoder learns no more than that it was refused. nil:
+	// everybody may publish.
+	Authorize func(ctx context.Context, r PublishRequest) error
+
+	MaxConnections           int // open at once; more are closed on sight. 0: 1000
+	MaxConnectionsPerAddress int // likewise, of one IPv4 address or IPv6 /64; loopback has no limit. 0: no limit
+	MaxMessage               int // bytes of one audio or video message; a longer one ends the session. 0: 8 MiB
+
+	HandshakeTimeout  time.Duration // from accept to the end of the handshake. 0: 10 s
+	ConnectTimeout    time.Duration // from there to the connect command. 0: 20 s
+	PublishTimeout    time.Duration // from there to the publish command, and again after each unpublish. 0: 20 s
+	AuthorizeTimeout  time.Duration // of the context given to Authorize. 0: 10 s
+	FirstMediaTimeout time.Duration // from an accepted publish to the first audio or video. 0: 30 s
+	IdleTimeout       time.Duration // the longest time without audio and video. 0: 30 s
+	WriteTimeout      time.Duration // for a publisher to take one reply. 0: 5 s
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Registry == nil {
+		return c, errors.New("ingest: Config.Registry is nil")
+	}
+	if c.Addr == "" {
+		c.Addr = ":1935"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Authorize == nil {
+		c.Authorize = func(context.Context, PublishRequest) error { return nil }
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 1000
+	}
+	if c.AuthorizeTimeout == 0 {
+		c.AuthorizeTimeout = 10 * time.Second
+	}
+	return c, nil
+}
+
+// options returns the session's part; package rtmp knows its defaults.
+func (c *Config) options() rtmp.Options {
+	return rtmp.Options{
+		Handshake:  c.HandshakeTimeout,
+		Connect:    c.ConnectTimeout,
+		Publish:    c.PublishTimeout,
+		FirstMedia: c.FirstMediaTimeout,
+		Idle:       c.IdleTimeout,
+		Write:      c.WriteTimeout,
+		MaxMessage: c.MaxMessage,
+	}
+}

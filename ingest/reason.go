@@ -1,0 +1,71 @@
+package ingest
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"headwater/ingest/rtmp"
+)
+
+// Reason says in one word why a session ended; it is a metric's label.
+type Reason string
+
+const (
+	Unpublished Reason = "unpublished" // in order, by command
+	Closed      Reason = "closed"      // the peer closed the connection
+	Reset       Reason = "reset"       // the peer's connection broke
+	Timeout     Reason = "timeout"     // nothing came, or not what had to come
+	Refused     Reason = "refused"     // it may not publish
+	Protocol    Reason = "protocol"    // what it sent is not RTMP
+	Limit       Reason = "limit"       // it sent more than is allowed
+	Stream      Reason = "stream"      // its media was no good
+	Shutdown    Reason = "shutdown"    // the server ends
+	Panicked    Reason = "panic"       // a fault of ours
+	Other       Reason = "other"
+)
+
+// reasons are all of them.
+var reasons = []Reason{Unpublished, Closed, Reset, Timeout, Refused, Protocol, Limit, Stream, Shutdown, Panicked, Other}
+
+// unexpected reports whether the error says more than the reason does.
+func (r Reason) unexpected() bool {
+	switch r {
+	case Unpublished, Closed, Reset, Timeout, Shutdown:
+		return false
+	}
+	return true
+}
+
+var errShutdown = errors.New("the server is shutting down")
+
+func reasonOf(err error) Reason {
+	_, refused := errors.AsType[*rtmp.Status](err)
+	_, panicked := errors.AsType[*rtmp.PanicError](err)
+	_, stream := errors.AsType[*streamError](err)
+	switch {
+	case err == nil:
+		return Unpublished
+	case panicked:
+		return Panicked
+	case refused:
+		return Refused
+	case stream:
+		return Stream
+	case errors.Is(err, errShutdown):
+		return Shutdown
+	case errors.Is(err, rtmp.ErrProtocol):
+		return Protocol
+	case errors.Is(err, rtmp.ErrLimit):
+		return Limit
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return Timeout
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return Closed
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return Reset
+	}
+	return Other
+}

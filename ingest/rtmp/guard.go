@@ -1,0 +1,381 @@
+package rtmp
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Bounds of a session that has not been accepted, or sends other than media.
+const (
+	maxControl     = 64 << 10  // bytes of a command, data or control message
+	maxEarlyBytes  = 1 << 20   // before an accepted publish, in all
+	maxEarlyCount  = 200       // messages, likewise
+	maxEarlyParked = 128 << 10 // bytes in unfinished messages, likewise
+	commandBurst   = 100       // commands at once
+	commandRate    = 10        // and a second after that
+	pingRate       = 10        // pings answered a second
+)
+
+// Chunk sizes of what we send: to go-rtmp, and to the peer, who is told.
+const innerChunkSize, outerChunkSize = 65536, 65536
+
+// lingerTime and lingerBytes bound how long a session that ends with an answer
+// goes on reading. Closing a socket with unread bytes resets it, and the peer
+// might then never see the answer.
+const (
+	lingerTime  = time.Second
+	lingerBytes = 4 << 20
+)
+
+// guard owns a connection and stands between it and go-rtmp, which takes the
+// guard for the connection: it reads commands and writes replies.
+type guard struct {
+	// fixed after newGuard
+	conn    net.Conn
+	handler Handler
+	opts    Options
+	start   time.Time
+
+	// owned by the session's goroutine, on which go-rtmp calls Read
+	in       *ChunkReader
+	pending  []byte // for go-rtmp
+	now      time.Time
+	armed    time.Time // when the read deadline was set last
+	retried  bool      // a read after that deadline was tried
+	connect  *Connect
+	streams  messageStreams
+	current  *reply // the answer to the command that go-rtmp is handling
+	early    early
+	commands bucket
+	pings    bucket
+	ackEvery uint64
+	acked    uint64 // bytes acknowledged
+	publish  publication
+	linger   bool
+	ended    bool
+	err      error
+
+	// owned by whoever calls Write: first the session's goroutine, then go-rtmp's writer
+	greeting int // bytes of go-rtmp's own handshake that are still to come
+
+	ignored atomic.Uint64
+	stopped atomic.Pointer[stopReason]
+	closing sync.Once
+
+	out outbox
+}
+
+// publication is the state of publishing on a connection.
+type publication struct {
+	active bool
+	stream uint32 // the peer's message stream
+	slot   uint32 // its place in messageStreams
+	fmle   bool   // FCPublish was sent, and onFCPublish is expected
+	media  bool   // a media message has come
+}
+
+type stopReason struct{ err error }
+
+// early counts what comes without an accepted publish.
+type early struct {
+	messages int
+	since    uint64 // value of the byte counter when it began
+}
+
+func newGuard(conn net.Conn, h Handler, o Options) *guard {
+	g := &guard{
+		conn: conn, handler: h, opts: o, start: time.Now(),
+		greeting: 1 + 2*handshakeSize,
+		ackEvery: ackWindow / 2,
+		commands: bucket{burst: commandBurst, rate: commandRate},
+		pings:    bucket{burst: pingRate, rate: pingRate},
+	}
+	g.now = g.start
+	g.in = NewChunkReader((*guardReader)(g), g.admit)
+	g.in.maxParked = maxEarlyParked
+	g.out.init(conn, o.Write)
+	return g
+}
+
+// open does the handshake and waits for the first command, so that a
+// connection costs little until it has said something. Whatever goes wrong
+// comes out of the Read that follows.
+func (g *guard) open() {
+	err := g.guarded(g.handshake)
+	if err == nil {
+		g.arm(g.opts.Connect)
+		err = g.guarded(g.advance)
+	}
+	if err != nil {
+		g.end(err)
+		return
+	}
+	g.pending = append(append([]byte{rtmpVersion}, make([]byte, 2*handshakeSize)...), g.pending...)
+}
+
+// handshake plays the server's part with the peer (RTMP 5.2). C2 is not
+// checked: some encoders do not echo S1.
+func (g *guard) handshake() error {
+	g.setReadDeadline(g.start.Add(g.opts.Handshake))
+	version, err := g.in.in.next(1)
+	if err != nil {
+		return err
+	}
+	if version[0] != rtmpVersion {
+		return protocolError(fmt.Sprintf("not RTMP: the first byte is 0x%02x", version[0]))
+	}
+	var c [handshakeSize]byte
+	if err := g.in.in.read(c[:]); err != nil {
+		return unexpected(err)
+	}
+	if err := g.out.raw(answerHandshake(c[:], time.Since(processStart))); err != nil {
+		return err
+	}
+	return unexpected(g.in.in.read(c[:]))
+}
+
+var processStart = time.Now()
+
+// Read gives go-rtmp a handshake and then commands. Between two commands it
+// stays in here, where media is handled.
+func (g *guard) Read(p []byte) (int, error) {
+	if len(g.pending) == 0 && !g.ended {
+		g.pending = g.pending[:0]
+		if err := g.guarded(g.advance); err != nil {
+			g.end(err)
+		}
+	}
+	if g.ended {
+		return 0, g.err
+	}
+	n := copy(p, g.pending)
+	g.pending = g.pending[n:]
+	return n, nil
+}
+
+// advance handles messages until one is a command for go-rtmp.
+func (g *guard) advance() error {
+	for len(g.pending) == 0 {
+		m, err := g.in.ReadMessage()
+		if err != nil {
+			return err
+		}
+		if err := g.dispatch(&m); err != nil {
+			return err
+		}
+		if !g.publish.active {
+			if err := g.countEarly(); err != nil {
+				return err
+			}
+		}
+		if g.in.in.total-g.acked >= g.ackEvery {
+			if err := g.acknowledge(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// dispatch handles one message.
+func (g *guard) dispatch(m *Message) error {
+	if m.Tag == nil {
+		g.ignored.Add(1)
+		return nil
+	}
+	switch m.Type {
+	case typeAudio, typeVideo:
+		return g.media(m)
+	case typeData, typeDataAMF3:
+		return g.data(m)
+	case typeAggregate:
+		return g.aggregate(m)
+	case typeCommand, typeCommandAMF3:
+		return g.command(m)
+	case typeUserControl:
+		return g.userControl(m)
+	case typeWindowAckSize:
+		return g.setWindow(m)
+	}
+	return nil // the chunk reader obeyed it, or there is nothing to do
+}
+
+// admit decides what to do with a message by its header alone.
+func (g *guard) admit(typ uint8, length int) (keep bool, err error) {
+	switch typ {
+	case typeAudio, typeVideo, typeAggregate:
+		if length > g.opts.MaxMessage {
+			return false, limitError("media message too long")
+		}
+		return g.publish.active, nil
+	case typeData, typeDataAMF3:
+		return g.publish.active && length <= maxControl, nil
+	case typeCommand, typeCommandAMF3,
+		typeSetChunkSize, typeAbort, typeAck, typeUserControl, typeWindowAckSize, typePeerBandwidth:
+		if length > maxControl {
+			return false, limitError("control message too long")
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// countEarly bounds what a peer can make us read without an accepted publish.
+func (g *guard) countEarly() error {
+	g.early.messages++
+	if g.early.messages > maxEarlyCount || g.in.in.total-g.early.since > maxEarlyBytes {
+		return limitError("too much before an accepted publish")
+	}
+	return nil
+}
+
+// guarded calls f and turns a panic into an error: the session ends, the
+// server does not.
+func (g *guard) guarded(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// PanicError is what ends a session in which something panicked.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// end fixes what ended the session, and gives the stream's name back at once.
+func (g *guard) end(err error) {
+	if g.ended {
+		return
+	}
+	if s := g.stopped.Load(); s != nil {
+		err, g.linger = s.err, true
+	}
+	g.ended, g.err = true, err
+	if g.publish.active {
+		g.publish.active = false
+		g.handler.Unpublish(err)
+	}
+}
+
+// Close is called by go-rtmp when the session is over, and replies have been
+// written.
+func (g *guard) Close() error {
+	g.closing.Do(func() {
+		g.end(io.ErrUnexpectedEOF)
+		if g.linger {
+			g.drain()
+		}
+		_ = g.conn.Close()
+		g.handler.Closed(g.err)
+	})
+	return nil
+}
+
+// drain tells the peer that no more will come and reads what it has sent.
+func (g *guard) drain() {
+	if c, ok := g.conn.(interface{ CloseWrite() error }); ok {
+		_ = c.CloseWrite()
+	}
+	_ = g.conn.SetReadDeadline(time.Now().Add(lingerTime))
+	buf := g.in.in.buf
+	for n := 0; n < lingerBytes; {
+		k, err := g.conn.Read(buf)
+		if err != nil {
+			return
+		}
+		n += k
+	}
+}
+
+// stop ends the session from any goroutine.
+func (g *guard) stop(err error, description string) {
+	if !g.stopped.CompareAndSwap(nil, &stopReason{err}) {
+		return
+	}
+	_ = g.out.farewell(description)
+	_ = g.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// arm gives the peer d from now on.
+func (g *guard) arm(d time.Duration) {
+	g.armed, g.retried = g.now, false
+	g.setReadDeadline(g.now.Add(d))
+}
+
+func (g *guard) setReadDeadline(t time.Time) {
+	_ = g.conn.SetReadDeadline(t)
+	if g.stopped.Load() != nil {
+		_ = g.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// progress puts the deadline off after a media message, at most once a second.
+func (g *guard) progress() {
+	if g.now.Sub(g.armed) >= time.Second || !g.publish.media {
+		g.publish.media = true
+		g.arm(g.opts.Idle)
+	}
+}
+
+// guardReader reads from a guard's connection, for the chunk reader.
+type guardReader guard
+
+func (r *guardReader) Read(p []byte) (int, error) {
+	g := (*guard)(r)
+	n, err := g.conn.Read(p)
+	g.now = time.Now()
+	if err != nil && n == 0 && g.mayRetry(err) {
+		// If it was this process that stood still, the bytes are there.
+		g.retried = true
+		g.setReadDeadline(g.now.Add(time.Second))
+		n, err = g.conn.Read(p)
+	}
+	return n, err
+}
+
+func (g *guard) mayRetry(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) && g.publish.active && !g.retried && g.stopped.Load() == nil
+}
+
+// Write takes go-rtmp's handshake, which nobody needs, and its replies.
+func (g *guard) Write(p []byte) (int, error) {
+	n := min(len(p), g.greeting)
+	g.greeting -= n
+	if n < len(p) {
+		if err := g.out.forward(p[n:]); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+// bucket is a token bucket.
+type bucket struct {
+	burst, rate float64
+	level       float64 // what has been taken, and not come back yet
+	last        time.Time
+}
+
+// take returns whether one more is allowed.
+func (b *bucket) take(now time.Time) bool {
+	b.level = max(0, b.level-now.Sub(b.last).Seconds()*b.rate)
+	b.last = now
+	if b.level+1 > b.burst {
+		return false
+	}
+	b.level++
+	return true
+}

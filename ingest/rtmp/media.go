@@ -1,0 +1,100 @@
+package rtmp
+
+import "headwater/remux/flv"
+
+// media hands an audio or video message on.
+func (g *guard) media(m *Message) error {
+	if !g.publish.active || g.foreign(m) {
+		g.ignored.Add(1)
+		return nil
+	}
+	g.progress()
+	if len(m.body()) == 0 {
+		g.ignored.Add(1) // some encoders send these to say that they are there
+		return nil
+	}
+	return g.handler.Write(m.Type, m.Timestamp, m.Tag)
+}
+
+// foreign reports whether a message came on another stream than the published.
+// Encoders that take no notice of message streams are let through.
+func (g *guard) foreign(m *Message) bool {
+	return m.StreamID != g.publish.stream && m.StreamID != 0 && g.streams.lookup(m.StreamID) != 0
+}
+
+// names of data messages, as AMF 0 strings with their markers.
+var (
+	setDataFrame   = AppendAMF(nil, "@setDataFrame")
+	clearDataFrame = AppendAMF(nil, "@clearDataFrame")
+)
+
+// data hands a data message on as FLV carries it: without the byte in front
+// that AMF 3 puts there, and without the command to the server to keep it.
+func (g *guard) data(m *Message) error {
+	if !g.publish.active || g.foreign(m) {
+		g.ignored.Add(1)
+		return nil
+	}
+	body := m.body()
+	cut := 0
+	if m.Type == typeDataAMF3 && len(body) > 0 && body[0] == 0 {
+		cut = 1
+	}
+	if hasPrefix(body[cut:], setDataFrame) {
+		cut += len(setDataFrame)
+	}
+	body = body[cut:]
+	if len(body) < 3 || body[0] != amfString || hasPrefix(body, clearDataFrame) {
+		g.ignored.Add(1)
+		return nil
+	}
+	tag := m.Tag
+	if cut > 0 {
+		tag = flv.NewTag(len(body))
+		copy(flv.Body(tag), body)
+	}
+	return g.handler.Write(typeData, m.Timestamp, tag)
+}
+
+func hasPrefix(b, prefix []byte) bool {
+	return len(b) >= len(prefix) && string(b[:len(prefix)]) == string(prefix)
+}
+
+// aggregate takes an aggregate message apart (RTMP 7.1.6): it is a row of FLV
+// tags whose timestamps count from that of the first.
+func (g *guard) aggregate(m *Message) error {
+	rest := m.body()
+	var first uint32
+	for i := 0; len(rest) >= flv.HeaderSize; i++ {
+		size := int(uint24(rest[1:]))
+		stamp := uint24(rest[4:]) | uint32(rest[7])<<24
+		if size > len(rest)-flv.HeaderSize {
+			break
+		}
+		if i == 0 {
+			first = stamp
+		}
+		part := Message{Type: rest[0], Timestamp: m.Timestamp + stamp - first, StreamID: m.StreamID}
+		if err := g.part(&part, rest[flv.HeaderSize:flv.HeaderSize+size]); err != nil {
+			return err
+		}
+		rest = rest[flv.HeaderSize+size:]
+		rest = rest[min(len(rest), flv.TrailerSize):] // some leave out the last back pointer
+	}
+	if len(rest) > 0 {
+		g.ignored.Add(1)
+	}
+	return nil
+}
+
+// part dispatches one message of an aggregate. Nothing but media belongs there.
+func (g *guard) part(m *Message, body []byte) error {
+	switch m.Type {
+	case typeAudio, typeVideo, typeData, typeDataAMF3:
+		m.Tag = flv.NewTag(len(body))
+		copy(flv.Body(m.Tag), body)
+		return g.dispatch(m)
+	}
+	g.ignored.Add(1)
+	return nil
+}

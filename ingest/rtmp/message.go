@@ -1,0 +1,74 @@
+package rtmp
+
+import (
+	"encoding/binary"
+
+	"headwater/remux/flv"
+)
+
+// Message types (RTMP 5.4, 6.2 and 7.1).
+const (
+	typeSetChunkSize  = 1
+	typeAbort         = 2
+	typeAck           = 3
+	typeUserControl   = 4
+	typeWindowAckSize = 5
+	typePeerBandwidth = 6
+	typeAudio         = 8
+	typeVideo         = 9
+	typeDataAMF3      = 15
+	typeCommandAMF3   = 17
+	typeData          = 18
+	typeCommand       = 20
+	typeAggregate     = 22
+)
+
+// User control events (RTMP 6.2 and 7.1.7).
+const (
+	eventStreamBegin  = 0
+	eventPingRequest  = 6
+	eventPingResponse = 7
+)
+
+// Message is one RTMP message.
+type Message struct {
+	Type      uint8
+	Timestamp uint32 // milliseconds, as they came: they wrap and may jump
+	StreamID  uint32 // the message stream
+	// Tag was made by flv.NewTag and holds the payload as its body; it belongs
+	// to who got the message. It is nil where the payload was not kept.
+	Tag []byte
+}
+
+// body returns the payload.
+func (m *Message) body() []byte {
+	if m.Tag == nil {
+		return nil
+	}
+	return flv.Body(m.Tag)
+}
+
+// control reads a protocol control message's only number.
+func (m *Message) control() (uint32, error) {
+	b := m.body()
+	if len(b) < 4 {
+		return 0, protocolError("control message cut")
+	}
+	return binary.BigEndian.Uint32(b), nil
+}
+
+// appendMessage appends m's header and body as one chunk of type 0. The body
+// must not be longer than the chunk size that the peer was told.
+func appendMessage(dst []byte, chunkStream uint8, m header, body []byte) []byte {
+	n := len(body)
+	dst = append(dst, chunkStream, 0, 0, 0, byte(n>>16), byte(n>>8), byte(n), m.typ)
+	dst = binary.LittleEndian.AppendUint32(dst, m.stream)
+	return append(dst, body...)
+}
+
+// header is what appendMessage needs to know; everything we send has the
+// timestamp 0.
+type header struct {
+	typ    uint8
+	stream uint32
+}

@@ -1,0 +1,167 @@
+package rtmp
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// Chunk streams of what we send (RTMP 5.3.1.1 reserves 2 for control).
+const (
+	controlChunks = 2
+	commandChunks = 3
+	statusChunks  = 5
+)
+
+// maxReplies bounds the commands that go-rtmp has not answered yet.
+const maxReplies = 32
+
+// reply is what is to become of go-rtmp's next answer. Answers come in the
+// order of the commands that were given to it.
+type reply struct {
+	kind     replyKind
+	txn      float64 // the peer's transaction
+	stream   uint32  // the peer's message stream, or the one it gets
+	fmle     bool    // onFCPublish is expected too
+	enhanced bool    // so are the capabilities of Enhanced RTMP
+	status   *Status // replaces what go-rtmp says
+}
+
+type replyKind uint8
+
+const (
+	replyConnect replyKind = iota
+	replyCreateStream
+	replyNothing // the peer did not ask for it
+	replyStatus
+)
+
+// outbox writes to the peer. The session's goroutine, go-rtmp's writer and
+// Session.Stop all come here.
+type outbox struct {
+	conn    net.Conn
+	timeout time.Duration
+
+	mu      sync.Mutex
+	begun   bool     // the chunk size has been announced
+	replies []*reply // owed by go-rtmp
+	from    bytes.Reader
+	chunks  *ChunkReader // reads what go-rtmp writes, from from
+	err     error        // of the first write that failed
+}
+
+func (o *outbox) init(conn net.Conn, timeout time.Duration) {
+	o.conn, o.timeout = conn, timeout
+}
+
+// raw writes bytes that are not chunks.
+func (o *outbox) raw(b []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.flush(b)
+}
+
+// write writes whole chunks.
+func (o *outbox) write(chunks []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.flush(append(o.begin(nil), chunks...))
+}
+
+// begin puts Set Chunk Size in front of the first message: some encoders
+// expect it before any that is longer than 128 bytes.
+func (o *outbox) begin(dst []byte) []byte {
+	if o.begun {
+		return dst
+	}
+	o.begun = true
+	return appendMessage(dst, controlChunks, header{typ: typeSetChunkSize}, binary.BigEndian.AppendUint32(nil, outerChunkSize))
+}
+
+// flush writes b to the connection. A peer that does not take it in time is
+// gone, and the connection is closed so that the reading ends too.
+func (o *outbox) flush(b []byte) error {
+	if o.err != nil || len(b) == 0 {
+		return o.err
+	}
+	_ = o.conn.SetWriteDeadline(time.Now().Add(o.timeout))
+	if _, err := o.conn.Write(b); err != nil {
+		o.err = fmt.Errorf("write reply: %w", err)
+		_ = o.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+	return o.err
+}
+
+// expect says what is to become of go-rtmp's next answer.
+func (o *outbox) expect(r *reply) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.replies) == maxReplies {
+		return limitError("too many commands without an answer")
+	}
+	o.replies = append(o.replies, r)
+	return nil
+}
+
+// forward sends what go-rtmp wrote, in our own words where need be.
+func (o *outbox) forward(p []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.chunks == nil {
+		o.chunks = newChunkReader(newReader(&o.from, 512), nil)
+		o.chunks.chunkSize = innerChunkSize
+	}
+	o.from.Reset(p)
+	out := o.begin(nil)
+	for o.from.Len()+len(o.chunks.in.buffered()) > 0 {
+		m, err := o.chunks.ReadMessage()
+		if err != nil {
+			return fmt.Errorf("read reply: %w", err)
+		}
+		if out, err = o.translate(out, &m); err != nil {
+			return fmt.Errorf("translate reply: %w", err)
+		}
+	}
+	return o.flush(out)
+}
+
+// translate appends the peer's version of one message from go-rtmp.
+func (o *outbox) translate(dst []byte, m *Message) ([]byte, error) {
+	switch m.Type {
+	case typeAck:
+		return dst, nil // it counts the wrong bytes
+	case typeCommand:
+	default:
+		return appendMessage(dst, controlChunks, header{m.Type, m.StreamID}, m.body()), nil
+	}
+	if len(o.replies) == 0 {
+		return dst, fmt.Errorf("nobody asked for it")
+	}
+	r := o.replies[0]
+	o.replies = o.replies[1:]
+	values, err := DecodeAMF(m.body())
+	if err != nil {
+		return dst, err
+	}
+	if len(values) < 4 {
+		return dst, fmt.Errorf("%d values", len(values))
+	}
+	return r.translate(dst, values), nil
+}
+
+// farewell tells the peer that the server ends the session.
+func (o *outbox) farewell(description string) error {
+	if !o.mu.TryLock() {
+		return nil // a write is under way, and may be stuck
+	}
+	defer o.mu.Unlock()
+	if !o.begun {
+		return nil
+	}
+	s := Status{connectClosed, description}
+	body := AppendAMF(nil, "onStatus", 0, nil, s.info("status"))
+	return o.flush(appendMessage(nil, commandChunks, header{typ: typeCommand}, body))
+}

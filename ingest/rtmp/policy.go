@@ -1,0 +1,283 @@
+package rtmp
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+	"time"
+
+	gortmp "github.com/yutopp/go-rtmp"
+	"github.com/yutopp/go-rtmp/message"
+)
+
+// command decides what becomes of a command message: go-rtmp gets those that
+// are legal in the session's state, the rest is answered here.
+func (g *guard) command(m *Message) error {
+	body := m.body()
+	if m.Type == typeCommandAMF3 && len(body) > 0 && body[0] == 0 {
+		body = body[1:] // AMF 0 follows; real AMF 3 never does
+	}
+	if !g.commands.take(g.now) {
+		return limitError("too many commands")
+	}
+	cmd, ok, err := parseCommand(body, m.StreamID)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		g.ignored.Add(1)
+		return nil
+	}
+	switch {
+	case cmd.name == "connect":
+		return g.onConnect(&cmd)
+	case g.connect != nil:
+		return g.onCommand(&cmd)
+	}
+	switch cmd.name {
+	case "createStream", "publish", "play":
+		return protocolError(cmd.name + " before connect")
+	}
+	g.ignored.Add(1)
+	return nil
+}
+
+func (g *guard) onConnect(cmd *command) error {
+	if g.connect != nil {
+		s := Status{"NetConnection.Connect.Failed", "this connection is connected already"}
+		return g.reply(0, "_error", cmd.txn, nil, s.info("error"))
+	}
+	c := cmd.connect()
+	g.connect = &c
+	g.arm(g.opts.Publish)
+	object := Object{
+		{"app", short(c.App)}, {"type", short(c.Type)},
+		{"flashVer", short(c.FlashVer)}, {"tcUrl", short(c.TcURL)},
+	}
+	return g.give(&reply{kind: replyConnect, txn: cmd.txn, enhanced: c.enhanced}, 0, "connect", 1, object)
+}
+
+// short cuts what go-rtmp need not see the end of.
+func short(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), 1024)], "")
+}
+
+// onCommand handles the commands of a connected peer (RTMP 7.2).
+func (g *guard) onCommand(cmd *command) error {
+	switch cmd.name {
+	case "createStream":
+		id, _, ok := g.streams.create()
+		if !ok {
+			return g.reply(0, "_error", cmd.txn, nil, Undefined{})
+		}
+		return g.give(&reply{kind: replyCreateStream, txn: cmd.txn, stream: id}, 0, "createStream", 1, nil)
+	case "publish":
+		return g.onPublish(cmd)
+	case "play":
+		return g.onPlay(cmd)
+	case "FCPublish":
+		g.publish.fmle = true
+	case "FCUnpublish":
+		return g.onFCUnpublish(cmd)
+	case "closeStream":
+		return g.onCloseStream(cmd)
+	case "deleteStream":
+		return g.onDeleteStream(cmd)
+	case "_result", "_error", "onStatus":
+		return nil
+	}
+	if cmd.txn == 0 {
+		return nil
+	}
+	// releaseStream and FCPublish want no more than this, nor does what we do
+	// not know: Haivision's encoders call _checkbw and wait.
+	return g.reply(0, "_result", cmd.txn, nil, Undefined{})
+}
+
+// onPublish gives a publish command to go-rtmp, on a message stream of which
+// go-rtmp knows even if the peer has not created it.
+func (g *guard) onPublish(cmd *command) error {
+	if g.publish.active {
+		s := Status{PublishBadName, "this connection is publishing already"}
+		return g.reply(cmd.stream, "onStatus", 0, nil, s.info("error"))
+	}
+	if err := g.useStream(cmd.stream); err != nil {
+		return err
+	}
+	r := &reply{kind: replyStatus, stream: cmd.stream, fmle: g.publish.fmle}
+	g.current = r
+	return g.give(r, g.streams.lookup(g.publish.slot), "publish", 0, nil, cmd.text(0), "live")
+}
+
+func (g *guard) onPlay(cmd *command) error {
+	if g.publish.active {
+		return g.reply(cmd.stream, "onStatus", 0, nil, playUnavailable.info("error"))
+	}
+	if err := g.useStream(cmd.stream); err != nil {
+		return err
+	}
+	r := &reply{kind: replyStatus, stream: cmd.stream}
+	g.current = r
+	return g.give(r, g.streams.lookup(g.publish.slot), "play", 0, nil, cmd.text(0), 0)
+}
+
+// useStream makes id the message stream of what follows. One that is not open,
+// such as 0, shares a slot with all of its kind.
+func (g *guard) useStream(id uint32) error {
+	g.publish.stream, g.publish.slot = id, id
+	if g.streams.lookup(id) != 0 {
+		return nil
+	}
+	g.publish.slot = 0
+	if g.streams.lookup(0) != 0 {
+		return nil
+	}
+	g.streams.open(0)
+	return g.give(&reply{kind: replyNothing}, 0, "createStream", 1, nil)
+}
+
+func (g *guard) onFCUnpublish(cmd *command) error {
+	if err := g.unpublish(true); err != nil {
+		return err
+	}
+	s := Status{unpublishDone, "unpublished"}
+	out := appendCommand(nil, cmd.stream, "onFCUnpublish", 0, nil, s.info("status"))
+	if cmd.txn != 0 {
+		out = appendCommand(out, 0, "_result", cmd.txn, nil, Undefined{})
+	}
+	return g.out.write(out)
+}
+
+func (g *guard) onCloseStream(cmd *command) error {
+	if cmd.stream != g.publish.stream {
+		return nil
+	}
+	return g.unpublish(true)
+}
+
+func (g *guard) onDeleteStream(cmd *command) error {
+	id := cmd.streamID(0)
+	if g.publish.active && id == g.publish.stream {
+		if err := g.unpublish(false); err != nil {
+			return err
+		}
+	}
+	inner := g.streams.lookup(id)
+	if id == 0 || inner == 0 {
+		return nil
+	}
+	g.streams.drop(id)
+	return g.give(nil, 0, "deleteStream", 0, nil, int(inner))
+}
+
+// unpublish ends publishing in order; the peer may publish again. go-rtmp does
+// not let it on the same message stream, so go-rtmp's is made anew.
+func (g *guard) unpublish(tell bool) error {
+	if !g.publish.active {
+		return nil
+	}
+	stream, slot := g.publish.stream, g.publish.slot
+	g.publish = publication{}
+	g.early = early{since: g.in.in.total}
+	g.handler.Unpublish(nil)
+	g.arm(g.opts.Publish)
+	if tell {
+		s := Status{unpublishDone, "unpublished"}
+		if err := g.reply(stream, "onStatus", 0, nil, s.info("status")); err != nil {
+			return err
+		}
+	}
+	inner := g.streams.lookup(slot)
+	g.streams.drop(slot)
+	if err := g.give(nil, 0, "deleteStream", 0, nil, int(inner)); err != nil || slot == 0 {
+		return err
+	}
+	g.streams.open(slot)
+	return g.give(&reply{kind: replyNothing}, 0, "createStream", 1, nil)
+}
+
+// give queues a command for go-rtmp. r says what to make of its answer; it is
+// nil if there will be none.
+func (g *guard) give(r *reply, stream uint32, values ...any) error {
+	if r != nil {
+		if err := g.out.expect(r); err != nil {
+			return err
+		}
+	}
+	g.pending = appendMessage(g.pending, commandChunks, header{typeCommand, stream}, AppendAMF(nil, values...))
+	return nil
+}
+
+// reply sends a command that go-rtmp has no part in.
+func (g *guard) reply(stream uint32, values ...any) error {
+	return g.out.write(appendCommand(nil, stream, values...))
+}
+
+// userControl answers pings (RTMP 7.1.7), as many as are reasonable.
+func (g *guard) userControl(m *Message) error {
+	b := m.body()
+	if len(b) < 6 || binary.BigEndian.Uint16(b) != eventPingRequest || !g.pings.take(g.now) {
+		return nil
+	}
+	pong := append([]byte{0, eventPingResponse}, b[2:6]...)
+	return g.out.write(appendMessage(nil, controlChunks, header{typ: typeUserControl}, pong))
+}
+
+// setWindow obeys Window Acknowledgement Size (RTMP 5.4.4), within reason.
+func (g *guard) setWindow(m *Message) error {
+	n, err := m.control()
+	if err != nil {
+		return err
+	}
+	g.ackEvery = max(64<<10, min(uint64(n), ackWindow)/2)
+	return nil
+}
+
+// acknowledge tells the peer how much has come (RTMP 5.4.3).
+func (g *guard) acknowledge() error {
+	g.acked = g.in.in.total
+	n := binary.BigEndian.AppendUint32(nil, uint32(g.acked))
+	return g.out.write(appendMessage(nil, controlChunks, header{typ: typeAck}, n))
+}
+
+// playUnavailable is the answer to play commands.
+var playUnavailable = &Status{playFailed, "RTMP play is not available yet"}
+
+// events is what go-rtmp calls, between two Reads of the guard.
+type events struct {
+	gortmp.DefaultHandler
+	g *guard
+}
+
+// OnPublish asks the Handler.
+func (e *events) OnPublish(_ *gortmp.StreamContext, _ uint32, cmd *message.NetStreamPublish) error {
+	g := e.g
+	err := g.guarded(func() error {
+		return g.handler.Publish(Publish{Connect: *g.connect, Name: cmd.PublishingName})
+	})
+	if err != nil {
+		return g.refuse(err)
+	}
+	g.publish.active, g.publish.media = true, false
+	g.in.maxParked = maxParked
+	g.now = time.Now() // the Handler may have taken its time
+	g.arm(g.opts.FirstMedia)
+	return nil
+}
+
+// OnPlay refuses.
+func (e *events) OnPlay(*gortmp.StreamContext, uint32, *message.NetStreamPlay) error {
+	return e.g.refuse(playUnavailable)
+}
+
+// refuse ends the session with err, which the peer is told if it is a *Status.
+func (g *guard) refuse(err error) error {
+	var s *Status
+	if !errors.As(err, &s) {
+		s = &Status{PublishRejected, "publishing was refused"}
+	}
+	g.current.status = s
+	g.linger = true
+	g.end(err)
+	return err
+}

@@ -1,0 +1,118 @@
+package rtmp
+
+import "io"
+
+const (
+	readerSize    = 4 << 10  // first size of a reader's buffer
+	maxReaderSize = 64 << 10 // and what it grows to while reads fill it
+)
+
+// reader is a buffered reader that is as large as the traffic makes it: it
+// starts small, and doubles when one read has filled it. A publisher that sends
+// small chunks thereby gets few large reads, and an idle or slow connection
+// costs 4 KB.
+type reader struct {
+	src   io.Reader
+	buf   []byte
+	r, w  int
+	grow  bool   // the last read filled buf to its end
+	total uint64 // bytes that came out of src
+}
+
+func newReader(src io.Reader, size int) reader {
+	return reader{src: src, buf: make([]byte, size)}
+}
+
+// buffered returns the bytes that are there without reading.
+func (r *reader) buffered() []byte { return r.buf[r.r:r.w] }
+
+// peek returns the next n bytes, which stay unread. n is at most 16.
+func (r *reader) peek(n int) ([]byte, error) {
+	for r.w-r.r < n {
+		if err := r.fill(); err != nil {
+			return nil, err
+		}
+	}
+	return r.buf[r.r : r.r+n], nil
+}
+
+// next returns the next n bytes and moves on. They are valid until the next
+// call. n is at most 16.
+func (r *reader) next(n int) ([]byte, error) {
+	b, err := r.peek(n)
+	r.r += len(b)
+	return b, err
+}
+
+// read fills dst. What is larger than the buffer goes into dst directly.
+func (r *reader) read(dst []byte) error {
+	n := copy(dst, r.buffered())
+	r.r += n
+	for dst = dst[n:]; len(dst) > 0; dst = dst[n:] {
+		var err error
+		if len(dst) >= len(r.buf) {
+			n, err = r.direct(dst)
+		} else if err = r.fill(); err == nil {
+			n = copy(dst, r.buffered())
+			r.r += n
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// skip drops n bytes.
+func (r *reader) skip(n int) error {
+	for n > 0 {
+		if r.r == r.w {
+			if err := r.fill(); err != nil {
+				return err
+			}
+		}
+		k := min(n, r.w-r.r)
+		r.r += k
+		n -= k
+	}
+	return nil
+}
+
+func (r *reader) direct(dst []byte) (int, error) {
+	n, err := r.src.Read(dst)
+	r.total += uint64(n)
+	if n > 0 {
+		err = nil
+	}
+	return n, noProgress(n, err)
+}
+
+// fill reads once, behind what is buffered.
+func (r *reader) fill() error {
+	if r.r == r.w {
+		r.r, r.w = 0, 0
+		if r.grow && len(r.buf) < maxReaderSize {
+			r.buf = make([]byte, 2*len(r.buf))
+		}
+	} else if len(r.buf)-r.r < 16 {
+		r.w = copy(r.buf, r.buf[r.r:r.w])
+		r.r = 0
+	}
+	n, err := r.src.Read(r.buf[r.w:])
+	r.w += n
+	r.total += uint64(n)
+	r.grow = r.w == len(r.buf)
+	if n > 0 {
+		return nil
+	}
+	return noProgress(n, err)
+}
+
+// noProgress keeps a source that returns neither bytes nor an error from
+// spinning the caller.
+func noProgress(n int, err error) error {
+	if n == 0 && err == nil {
+		return io.ErrNoProgress
+	}
+	return err
+}

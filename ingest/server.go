@@ -1,0 +1,221 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"headwater/ingest/rtmp"
+	"headwater/remux"
+)
+
+// ErrServerClosed is what Serve returns after Shutdown; it is net.ErrClosed.
+var ErrServerClosed = net.ErrClosed
+
+// Server takes in publishers over RTMP.
+type Server struct {
+	// fixed after New
+	config  Config
+	engine  *rtmp.Engine
+	publish func(remux.Name) (sink, error)
+	ctx     context.Context // of Authorize; done at Shutdown
+	cancel  context.CancelFunc
+	stats   counters
+	running sync.WaitGroup // sessions
+
+	mu        sync.Mutex
+	closed    bool
+	listeners map[net.Listener]struct{}
+	sessions  map[*session]struct{}
+	addresses map[netip.Prefix]int
+	lastID    uint64
+}
+
+// New returns a server that publishes to c.Registry.
+func New(c Config) (*Server, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		config:    c,
+		engine:    rtmp.NewEngine(),
+		listeners: map[net.Listener]struct{}{},
+		sessions:  map[*session]struct{}{},
+		addresses: map[netip.Prefix]int{},
+	}
+	s.stats.total.Refused = map[string]uint64{}
+	s.stats.total.Ended = map[Reason]uint64{}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.publish = func(n remux.Name) (sink, error) {
+		p, err := c.Registry.Publish(n)
+		if err != nil {
+			return nil, err
+		}
+		return p, nil
+	}
+	return s, nil
+}
+
+// ListenAndServe listens on Config.Addr and serves.
+func (s *Server) ListenAndServe() error {
+	l, err := net.Listen("tcp", s.config.Addr)
+	if err != nil {
+		return fmt.Errorf("listen for RTMP: %w", err)
+	}
+	return s.Serve(l)
+}
+
+// Serve accepts connections from l until Shutdown or until l breaks. It may be
+// called with several listeners, and closes each when it returns.
+func (s *Server) Serve(l net.Listener) error {
+	if !s.track(l) {
+		_ = l.Close()
+		return ErrServerClosed
+	}
+	defer s.untrack(l)
+	var wait backoff
+	for {
+		conn, err := l.Accept()
+		if err == nil {
+			wait.reset()
+			s.start(conn)
+			continue
+		}
+		if s.ctx.Err() != nil {
+			return ErrServerClosed
+		}
+		if !temporary(err) {
+			return fmt.Errorf("accept: %w", err)
+		}
+		s.stats.count(func(st *Stats) { st.AcceptErrors++ })
+		s.config.Logger.Warn("cannot accept", "error", err, "retry", wait.next())
+		if !wait.sleep(s.ctx) {
+			return ErrServerClosed
+		}
+	}
+}
+
+func (s *Server) track(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) untrack(l net.Listener) {
+	_ = l.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+}
+
+// start begins a session unless the limits forbid it.
+func (s *Server) start(conn net.Conn) {
+	ses := s.admit(conn)
+	if ses == nil {
+		_ = conn.Close()
+		return
+	}
+	keepAlive(conn)
+	ses.rtmp = s.engine.Start(conn, ses, s.config.options())
+	close(ses.begun)
+}
+
+// keepAlive finds peers that are gone without a word.
+func keepAlive(conn net.Conn) {
+	if c, ok := conn.(*net.TCPConn); ok {
+		_ = c.SetKeepAliveConfig(net.KeepAliveConfig{
+			Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 4,
+		})
+	}
+}
+
+func (s *Server) admit(conn net.Conn) *session {
+	remote := addrPort(conn.RemoteAddr())
+	key, counted := addressKey(remote.Addr())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.count(func(st *Stats) { st.Accepted++ })
+	limit := s.config.MaxConnectionsPerAddress
+	switch {
+	case s.closed:
+		return nil
+	case len(s.sessions) >= s.config.MaxConnections:
+		s.stats.count(func(st *Stats) { st.OverLimit++ })
+		return nil
+	case counted && limit > 0 && s.addresses[key] >= limit:
+		s.stats.count(func(st *Stats) { st.OverAddress++ })
+		return nil
+	}
+	s.lastID++
+	ses := &session{server: s, id: s.lastID, remote: remote, begun: make(chan struct{})}
+	s.sessions[ses] = struct{}{}
+	s.addresses[key]++
+	s.running.Add(1)
+	return ses
+}
+
+// forget removes a session whose connection is closed.
+func (s *Server) forget(ses *session, why Reason, err error) {
+	s.stats.count(func(st *Stats) { st.Ended[why]++ })
+	s.logEnd(ses, why, err)
+	key, _ := addressKey(ses.remote.Addr())
+	s.mu.Lock()
+	delete(s.sessions, ses)
+	if s.addresses[key]--; s.addresses[key] == 0 {
+		delete(s.addresses, key)
+	}
+	s.mu.Unlock()
+	s.running.Done()
+}
+
+// logEnd says what became of a connection. What publishers do is in the log
+// already; the rest of the internet is of interest to who looks for it.
+func (s *Server) logEnd(ses *session, why Reason, err error) {
+	if p, ok := errors.AsType[*rtmp.PanicError](err); ok {
+		s.config.Logger.Error("session panicked", "session", ses.id, "error", p.Error(), "stack", string(p.Stack))
+		return
+	}
+	s.config.Logger.Debug("connection ended", "session", ses.id, "remote", ses.remote.String(), "reason", why, "error", err)
+}
+
+// Shutdown stops accepting, tells publishers that the server closes, and waits
+// until their connections have ended and their streams have been given back. If
+// ctx is done first it returns its error, and the rest goes on by itself.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.cancel()
+	s.mu.Lock()
+	s.closed = true
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	all := make([]*session, 0, len(s.sessions))
+	for ses := range s.sessions {
+		all = append(all, ses)
+	}
+	s.mu.Unlock()
+	s.engine.Close()
+	for _, ses := range all {
+		<-ses.begun
+		ses.rtmp.Stop(errShutdown, "the server is shutting down")
+	}
+	done := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,126 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"headwater/ingest/rtmp"
+	"headwater/remux"
+)
+
+// sink is the part of remux.Publisher that a session needs.
+type sink interface {
+	Write(typ uint8, timestamp uint32, tag []byte) error
+	Close()
+}
+
+// session is one connection. Its methods are called by the goroutine that reads
+// it, except where they say otherwise.
+type session struct {
+	// fixed after accept
+	server *Server
+	id     uint64
+	remote netip.AddrPort
+	rtmp   *rtmp.Session
+	begun  chan struct{} // closed when rtmp is set
+
+	// owned by the session's goroutine
+	name      remux.Name
+	sink      sink
+	log       *slog.Logger
+	published time.Time
+
+	// of the publication
+	publishing atomic.Bool
+	bytes      atomic.Uint64
+	messages   atomic.Uint64
+}
+
+// Publish decides about a publish command, and claims the name.
+func (s *session) Publish(p rtmp.Publish) error {
+	r, err := newRequest(s.remote, p)
+	if err == nil {
+		s.log = s.server.config.Logger.With("session", s.id, "name", r.Name.String(), "remote", s.remote.String())
+		err = s.claim(r)
+	} else {
+		s.log = s.server.config.Logger.With("session", s.id, "remote", s.remote.String())
+		err = BadName(err.Error())
+	}
+	if err != nil {
+		st := status(err)
+		s.server.stats.refused(st.Code)
+		s.log.Warn("publish refused", "code", st.Code, "reason", err.Error())
+		return st
+	}
+	s.name, s.published = r.Name, time.Now()
+	s.bytes.Store(0)
+	s.messages.Store(0)
+	s.publishing.Store(true)
+	s.log.Info("publish started", "encoder", r.Encoder)
+	return nil
+}
+
+func (s *session) claim(r PublishRequest) error {
+	ctx, cancel := context.WithTimeout(s.server.ctx, s.server.config.AuthorizeTimeout)
+	defer cancel()
+	if err := s.server.config.Authorize(ctx, r); err != nil {
+		return err
+	}
+	sink, err := s.server.publish(r.Name)
+	switch {
+	case errors.Is(err, remux.ErrBusy):
+		return BadName(fmt.Sprintf("%s is being published already", r.Name))
+	case err != nil:
+		return fmt.Errorf("publish %s: %w", r.Name, err)
+	}
+	s.sink = sink
+	return nil
+}
+
+// Write appends a message to the stream.
+func (s *session) Write(typ uint8, timestamp uint32, tag []byte) error {
+	s.messages.Add(1)
+	s.bytes.Add(uint64(len(tag)))
+	if err := s.sink.Write(typ, timestamp, tag); err != nil {
+		return &streamError{err}
+	}
+	return nil
+}
+
+// streamError says that it was the stream that ended the session.
+type streamError struct{ err error }
+
+func (e *streamError) Error() string { return fmt.Sprintf("write to stream: %v", e.err) }
+func (e *streamError) Unwrap() error { return e.err }
+
+// Unpublish gives the name back.
+func (s *session) Unpublish(err error) {
+	s.sink.Close()
+	s.publishing.Store(false)
+	bytes, messages := s.bytes.Load(), s.messages.Load()
+	s.server.stats.published(messages, bytes)
+	why := reasonOf(err)
+	attrs := []any{
+		"reason", why, "duration", time.Since(s.published).Round(time.Millisecond),
+		"bytes", bytes, "messages", messages,
+	}
+	if c, ok := s.sink.(*remux.Publisher); ok {
+		st := c.Stats()
+		attrs = append(attrs, "dropped", st.Malformed+st.Unsupported+st.BeforeHeader)
+	}
+	if err != nil && why.unexpected() {
+		attrs = append(attrs, "error", err.Error())
+	}
+	s.log.Info("publish ended", attrs...)
+	s.sink = nil
+}
+
+// Closed ends the session.
+func (s *session) Closed(err error) {
+	s.server.forget(s, reasonOf(err), err)
+}
