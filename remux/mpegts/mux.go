@@ -1,0 +1,189 @@
+package mpegts
+
+import (
+	"time"
+
+	"headwater/remux/av"
+)
+
+const clockRate = 90000
+
+const (
+	// Offset is the PTS and DTS, at 90 kHz, of time 0 on the stream's clock.
+	Offset = 126000 // 1.4 s
+	// pcrOffset is the same for the PCR.
+	pcrOffset = Offset / 2
+	// interval is the longest distance between two PCRs, and what a PES packet
+	// of several audio frames may last. 13818-1 2.7.2 wants 100 ms at most.
+	interval = 90 * clockRate / 1000
+	// maxShift is how far decode times are put back for composition times below
+	// 0. The rest of what lies between DTS and PCR is for late samples.
+	maxShift = clockRate / 2
+)
+
+// muxer writes one segment: tables, PES packets in order of decode time, clock.
+type muxer struct {
+	w       packetWriter
+	program program
+	video   videoQueue
+	audio   audioQueue
+
+	// The PCR, in stream time at 90 kHz.
+	pcr   int64 // the last one written
+	start int64 // the first one
+	end   int64 // all are below
+}
+
+func newMuxer(p program, s *Segment, start time.Duration) muxer {
+	m := muxer{
+		program: p,
+		video:   videoQueue{track: p.video, rest: s.Video, shift: shift(s.Video)},
+		start:   ticks(int64(start), int64(time.Second)),
+	}
+	m.w.counters[patStream] = uint8(s.Sequence & 15)
+	m.w.counters[pmtStream] = uint8(s.Sequence & 15)
+	m.end = max(m.start+1, ticks(int64(s.End), int64(time.Second)))
+	m.pcr = m.start - interval // so that the first is due
+	if p.audio != nil {
+		m.audio = newAudioQueue(&p, s.Audio)
+	}
+	return m
+}
+
+// run writes the segment.
+func (m *muxer) run() {
+	m.tables()
+	m.video.advance()
+	m.audio.advance()
+	for m.video.ok || m.audio.ok {
+		if m.video.ok && (!m.audio.ok || m.video.dts <= m.audio.pts) {
+			m.writeVideo()
+		} else {
+			m.writeAudio()
+		}
+	}
+	m.advanceClock(m.end)
+}
+
+func (m *muxer) tables() {
+	var buf [bodySize]byte
+	m.w.section(patStream, appendPAT(buf[:0]))
+	m.w.section(pmtStream, appendPMT(buf[:0], &m.program))
+}
+
+func (m *muxer) writeVideo() {
+	unit, pts, dts := m.video.unit, m.video.pts, m.video.dts
+	m.video.advance()
+	pcr := m.clock(videoStream, dts)
+	dts += m.video.shift
+	header := pes{streamID: streamIDVideo, payload: unit.size, pts: max(pts, dts) + Offset, dts: dts + Offset}
+	if m.begin(videoStream, &header, pcr, unit.key, !m.video.ok) {
+		unit.write(&m.w)
+	}
+}
+
+func (m *muxer) writeAudio() {
+	frames, size, pts := m.audio.frames, m.audio.size, m.audio.pts
+	m.audio.advance()
+	pcr := m.clock(audioStream, pts)
+	header := pes{streamID: m.program.format.streamID, payload: size, pts: pts + Offset, dts: pts + Offset}
+	if m.begin(audioStream, &header, pcr, m.program.video == nil, !m.audio.ok) {
+		m.audio.write(&m.w, frames)
+	}
+}
+
+// begin writes the header of a PES packet, and says whether its payload is to be
+// written.
+func (m *muxer) begin(st stream, p *pes, pcr int64, randomAccess, last bool) bool {
+	m.w.begin(st, p.headerLen()+p.payload, pcr, randomAccess, last)
+	if m.w.dry {
+		return false
+	}
+	var buf [pesHeaderLen + pesTimestampLen]byte
+	m.w.write(p.appendHeader(buf[:0]))
+	return true
+}
+
+// clock brings the PCR up to the time t of what is written next, and returns the
+// PCR that goes with it, if any.
+func (m *muxer) clock(st stream, t int64) int64 {
+	t = min(max(t, m.start), m.end-1)
+	if st != m.program.clockStream() {
+		m.advanceClock(t + 1)
+		return noPCR
+	}
+	m.advanceClock(t)
+	if t <= m.pcr {
+		return noPCR
+	}
+	m.pcr = t
+	return (t + pcrOffset) & timestampMask
+}
+
+// advanceClock writes the PCRs that are due before a next one at t.
+func (m *muxer) advanceClock(t int64) {
+	for t-m.pcr > interval {
+		m.pcr += interval
+		m.w.clock(m.program.clockStream(), (m.pcr+pcrOffset)&timestampMask)
+	}
+}
+
+// ticks converts a time in units of 1/timescale to 90 kHz, to the nearest.
+// Timescales up to 2^31 and a second in nanoseconds do not overflow.
+func ticks(t, timescale int64) int64 {
+	seconds, rest := t/timescale, t%timescale
+	if rest < 0 {
+		seconds, rest = seconds-1, rest+timescale
+	}
+	return seconds*clockRate + (rest*clockRate+timescale/2)/timescale
+}
+
+// videoQueue hands out a segment's access units.
+type videoQueue struct {
+	track *av.Track
+	rest  []av.Sample
+	shift int64 // to be added to each dts when it is written; not above 0
+
+	ok   bool // the fields below hold the next access unit
+	unit accessUnit
+	pts  int64
+	dts  int64
+}
+
+// advance moves on to the next frame that can be written.
+func (q *videoQueue) advance() {
+	first := !q.ok
+	q.ok = false
+	for len(q.rest) > 0 && !q.ok {
+		s := &q.rest[0]
+		q.rest = q.rest[1:]
+		q.unit = newAccessUnit(q.track, s.Frame)
+		if q.unit.size > 0 {
+			q.dts = decodeTime(s, q.dts, first)
+			q.pts = s.Time + ticks(int64(s.CTS), int64(time.Second))
+			q.ok = true
+		}
+	}
+}
+
+// decodeTime is the sample's, except that of two samples with one time the later
+// is decoded a tick later.
+func decodeTime(s *av.Sample, before int64, first bool) int64 {
+	if first {
+		return s.Time
+	}
+	return max(s.Time, before+1)
+}
+
+// shift returns what to add to all decode times of a segment so that none is
+// after its presentation: an encoder may send composition times below 0, and
+// the transport stream cannot. Presentation times stay exact.
+func shift(samples []av.Sample) (by int64) {
+	var dts int64
+	for i := range samples {
+		s := &samples[i]
+		dts = decodeTime(s, dts, i == 0)
+		by = min(by, s.Time+ticks(int64(s.CTS), int64(time.Second))-dts)
+	}
+	return max(by, -maxShift)
+}

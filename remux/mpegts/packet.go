@@ -1,0 +1,181 @@
+package mpegts
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+const (
+	packetSize = 188
+	// bodySize is what a packet holds besides its header: adaptation field and
+	// payload.
+	bodySize = packetSize - 4
+)
+
+// Bits of a packet's header as one big-endian word (13818-1 2.4.3.2), and of the
+// flags in the adaptation field (2.4.3.4).
+const (
+	headerSync       = 0x47 << 24
+	headerUnitStart  = 1 << 22
+	headerPIDShift   = 8
+	headerAdaptation = 0x20
+	headerPayload    = 0x10
+
+	adaptationRandomAccess = 0x40
+	adaptationPCR          = 0x10
+)
+
+// adaptationLen is an adaptation field without stuffing: its length and flags.
+const adaptationLen = 2
+
+// pcrLen is what a PCR adds to an adaptation field.
+const pcrLen = 6
+
+// noPCR stands where a packet has no PCR.
+const noPCR = -1
+
+var stuffing = bytes.Repeat([]byte{0xff}, packetSize)
+
+// packetWriter appends transport packets to dst and keeps the continuity
+// counters. It writes one PES packet at a time: begin says how long it is, and
+// write takes its bytes in pieces.
+type packetWriter struct {
+	dst      []byte
+	dry      bool               // only count packets
+	packets  int                // written, or counted
+	counters [streamCount]uint8 // of each stream's next packet with payload; only the low 4 bits are written
+
+	// The PES packet in progress.
+	stream       stream
+	first        bool  // its next packet is its first
+	pcr          int64 // for the first packet, 33 bits at 90 kHz; or noPCR
+	randomAccess bool  // for the first packet
+	ahead        int   // packets not begun yet
+	left         int   // bytes for them
+	room         int   // bytes that fit into the packet which is open
+}
+
+// begin starts a PES packet of size bytes, header included, in as few packets as
+// hold it. If last is set it takes as many more as bring the PID to a multiple of
+// 16; size must be 16 at least then, as each packet gets a byte.
+func (w *packetWriter) begin(st stream, size int, pcr int64, randomAccess, last bool) {
+	w.stream, w.first, w.pcr, w.randomAccess = st, true, pcr, randomAccess
+	w.left, w.room = size, 0
+	w.ahead = (w.headLen() + size + bodySize - 1) / bodySize
+	if last {
+		w.ahead += -(int(w.counters[st]) + w.ahead) & 15
+	}
+	if w.dry {
+		w.packets += w.ahead
+		w.counters[st] += uint8(w.ahead)
+	}
+}
+
+// headLen is how much of the first packet its adaptation field takes.
+func (w *packetWriter) headLen() int {
+	switch {
+	case w.pcr != noPCR:
+		return adaptationLen + pcrLen
+	case w.randomAccess:
+		return adaptationLen
+	}
+	return 0
+}
+
+// write appends the next bytes of the PES packet.
+func (w *packetWriter) write(p []byte) {
+	for len(p) > 0 {
+		if w.room == 0 {
+			w.open()
+		}
+		n := min(len(p), w.room)
+		w.dst = append(w.dst, p[:n]...)
+		w.room -= n
+		p = p[n:]
+	}
+}
+
+// open appends the next packet up to its payload. Each packet is filled, except
+// that it leaves a byte for each that follows.
+func (w *packetWriter) open() {
+	head := 0
+	header := uint32(headerPayload)
+	if w.first {
+		head = w.headLen()
+		header |= headerUnitStart
+	}
+	w.ahead--
+	w.room = min(bodySize-head, w.left-w.ahead)
+	w.left -= w.room
+	if w.room < bodySize {
+		header |= headerAdaptation
+	}
+	w.header(w.stream, header, w.counters[w.stream])
+	w.counters[w.stream]++
+	if w.room < bodySize {
+		if w.first {
+			w.adaptation(bodySize-w.room, w.pcr, w.randomAccess)
+		} else {
+			w.adaptation(bodySize-w.room, noPCR, false)
+		}
+	}
+	w.first = false
+}
+
+func (w *packetWriter) header(st stream, bits uint32, counter uint8) {
+	w.packets++
+	w.dst = binary.BigEndian.AppendUint32(w.dst,
+		headerSync|bits|uint32(pids[st])<<headerPIDShift|uint32(counter&15))
+}
+
+// adaptation appends an adaptation field of size bytes, its length byte and
+// stuffing included.
+func (w *packetWriter) adaptation(size int, pcr int64, randomAccess bool) {
+	w.dst = append(w.dst, byte(size-1))
+	if size == 1 {
+		return
+	}
+	var flags byte
+	if randomAccess {
+		flags |= adaptationRandomAccess
+	}
+	rest := size - adaptationLen
+	if pcr == noPCR {
+		w.dst = append(w.dst, flags)
+	} else {
+		w.dst = appendPCR(append(w.dst, flags|adaptationPCR), pcr)
+		rest -= pcrLen
+	}
+	w.dst = append(w.dst, stuffing[:rest]...)
+}
+
+// clock appends a packet that has nothing but a PCR. Without payload it repeats
+// the counter of the one before (2.4.3.3).
+func (w *packetWriter) clock(st stream, pcr int64) {
+	if w.dry {
+		w.packets++
+		return
+	}
+	w.header(st, headerAdaptation, w.counters[st]-1)
+	w.adaptation(bodySize, pcr, false)
+}
+
+// section appends a packet with one whole PSI section (2.4.4).
+func (w *packetWriter) section(st stream, section []byte) {
+	if w.dry {
+		w.packets++
+		return
+	}
+	w.header(st, headerUnitStart|headerPayload, w.counters[st])
+	w.counters[st]++
+	w.dst = append(w.dst, 0) // pointer_field
+	w.dst = append(w.dst, section...)
+	w.dst = append(w.dst, stuffing[:bodySize-1-len(section)]...)
+}
+
+// appendPCR appends a program clock reference: 33 bits at 90 kHz, 6 reserved
+// bits, and 9 bits at 27 MHz, which are 0 here (2.4.3.5).
+func appendPCR(dst []byte, base int64) []byte {
+	v := uint64(base)<<15 | 0x3f<<9
+	return append(dst, byte(v>>40), byte(v>>32), byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
+}

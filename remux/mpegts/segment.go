@@ -1,0 +1,68 @@
+package mpegts
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"headwater/remux/av"
+)
+
+// Segment is one media segment's samples. AppendSegment only reads them.
+//
+// Samples of each track are in decode order. A sample's Time may lie up to 0.2 s
+// before its segment's first DTS, which covers what audio that counts samples
+// differs from its DTS: beyond that the PCR would be ahead of it.
+type Segment struct {
+	Config   *av.Config
+	Sequence uint64        // media sequence number; its low 4 bits are the PAT's and PMT's continuity counters
+	Video    []av.Sample   // Time on 90 kHz; may be empty
+	Audio    []av.Sample   // Time on the track's Timescale; may be empty
+	End      time.Duration // DTS of the first sample of the next segment: the PCR runs on up to here
+}
+
+// maxDuration bounds how long a clock AppendSegment writes for samples that are
+// few and far apart.
+const maxDuration = 10 * time.Minute
+
+// AppendSegment appends s to dst and returns the longer slice, like append; it
+// allocates once at most, and exactly what it needs. It fails, and returns dst
+// as it was, if Supports does not take the Config, if there are samples of a
+// track that the Config does not have, or if it lasts more than 10 minutes.
+func AppendSegment(dst []byte, s *Segment) ([]byte, error) {
+	p, err := newProgram(s.Config)
+	if err != nil {
+		return dst, err
+	}
+	if len(s.Video) > 0 && p.video == nil {
+		return dst, errors.New("video samples without a video track")
+	}
+	if len(s.Audio) > 0 && p.audio == nil {
+		return dst, errors.New("audio samples without an audio track")
+	}
+	start := s.start()
+	if d := s.End - start; d > maxDuration {
+		return dst, fmt.Errorf("segment of %v", d)
+	}
+	m := newMuxer(p, s, start)
+	m.w.dry = true
+	m.run()
+	dst = slices.Grow(dst, m.w.packets*packetSize)
+	m = newMuxer(p, s, start)
+	m.w.dst = dst
+	m.run()
+	return m.w.dst, nil
+}
+
+// start is the DTS of the first sample.
+func (s *Segment) start() time.Duration {
+	start := s.End
+	if len(s.Video) > 0 {
+		start = s.Video[0].DTS
+	}
+	if len(s.Audio) > 0 && (len(s.Video) == 0 || s.Audio[0].DTS < start) {
+		start = s.Audio[0].DTS
+	}
+	return start
+}
