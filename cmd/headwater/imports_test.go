@@ -41,7 +41,7 @@ func mayImport(from, to string) bool {
 		return top(to) != "scripts"
 	case "ingest":
 		// The protocol knows bytes and messages, not streams.
-		return within(to, "ingest") || within(to, "remux") && !(from == "ingest/rtmp" && to == "remux")
+		return within(to, "ingest") || within(to, "remux") && (from != "ingest/rtmp" || to != "remux")
 	case "origin":
 		return within(to, "origin") || within(to, "remux")
 	case "remux":

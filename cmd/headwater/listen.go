@@ -32,17 +32,17 @@ type limitedListener struct {
 	log              *slog.Logger
 
 	mu      sync.Mutex
-	open    int                // guarded by mu
-	byAddr  map[netip.Addr]int // guarded by mu; holds addresses with an open connection only
-	refused uint64             // guarded by mu; since the last log line
-	logged  time.Time          // guarded by mu; when that was
+	open    int                  // guarded by mu
+	byAddr  map[netip.Prefix]int // guarded by mu; holds addresses with an open connection only
+	refused uint64               // guarded by mu; since the last log line
+	logged  time.Time            // guarded by mu; when that was
 }
 
 // refusalLogEvery keeps a flood from filling the log.
 const refusalLogEvery = 10 * time.Second
 
 func newLimitedListener(l *net.TCPListener, most, perAddress int, log *slog.Logger) *limitedListener {
-	return &limitedListener{TCPListener: l, most: most, perAddress: perAddress, log: log, byAddr: map[netip.Addr]int{}}
+	return &limitedListener{TCPListener: l, most: most, perAddress: perAddress, log: log, byAddr: map[netip.Prefix]int{}}
 }
 
 // Accept returns the next connection that is within the caps.
@@ -52,40 +52,40 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		addr := remoteAddr(conn)
-		if reason := l.take(addr); reason != "" {
-			l.refuse(conn, addr, reason)
+		from := network(conn)
+		if reason := l.take(from); reason != "" {
+			l.refuse(conn, from, reason)
 			continue
 		}
-		return &limitedConn{TCPConn: conn, release: sync.OnceFunc(func() { l.release(addr) })}, nil
+		return &limitedConn{TCPConn: conn, release: sync.OnceFunc(func() { l.release(from) })}, nil
 	}
 }
 
 // take counts a connection, or says why it must not be.
-func (l *limitedListener) take(addr netip.Addr) (reason string) {
+func (l *limitedListener) take(from netip.Prefix) (reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case l.open >= l.most:
 		return "max_connections"
-	case l.perAddress > 0 && !addr.IsLoopback() && l.byAddr[addr] >= l.perAddress:
+	case l.perAddress > 0 && !from.Addr().IsLoopback() && l.byAddr[from] >= l.perAddress:
 		return "max_connections_per_address"
 	}
 	l.open++
-	l.byAddr[addr]++
+	l.byAddr[from]++
 	return ""
 }
 
-func (l *limitedListener) release(addr netip.Addr) {
+func (l *limitedListener) release(from netip.Prefix) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open--
-	if l.byAddr[addr]--; l.byAddr[addr] <= 0 {
-		delete(l.byAddr, addr)
+	if l.byAddr[from]--; l.byAddr[from] <= 0 {
+		delete(l.byAddr, from)
 	}
 }
 
-func (l *limitedListener) refuse(conn *net.TCPConn, addr netip.Addr, reason string) {
+func (l *limitedListener) refuse(conn *net.TCPConn, from netip.Prefix, reason string) {
 	defer func() { _ = conn.Close() }()
 	l.mu.Lock()
 	l.refused++
@@ -96,16 +96,23 @@ func (l *limitedListener) refuse(conn *net.TCPConn, addr netip.Addr, reason stri
 	}
 	l.mu.Unlock()
 	if due {
-		l.log.Warn("connections refused", "reason", reason, "count", n, "last", addr)
+		l.log.Warn("connections refused", "reason", reason, "count", n, "last", from)
 	}
 }
 
-// remoteAddr returns the peer's address; the zero Addr when it has none.
-func remoteAddr(conn *net.TCPConn) netip.Addr {
-	if a, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		return a.AddrPort().Addr().Unmap()
+// network returns what connections are counted by: an IPv4 address, or the /64
+// of an IPv6 address, since one host has a whole one.
+func network(conn *net.TCPConn) netip.Prefix {
+	a, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok { // the peer has left already
+		return netip.Prefix{}
 	}
-	return netip.Addr{}
+	addr := a.AddrPort().Addr().Unmap().WithZone("")
+	bits := addr.BitLen()
+	if addr.Is6() && !addr.IsLoopback() {
+		bits = 64
+	}
+	return netip.PrefixFrom(addr, bits).Masked()
 }
 
 // limitedConn gives its place back when it is closed. It embeds the concrete

@@ -51,7 +51,7 @@ func TestLimitedListener(t *testing.T) {
 
 func TestPerAddressCap(t *testing.T) {
 	l := newLimitedListener(nil, 100, 2, slog.New(slog.DiscardHandler))
-	local, far, other := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	local, far, other := netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64")
 	for i := range 5 {
 		if reason := l.take(local); reason != "" {
 			t.Errorf("loopback refused at %d: %s", i, reason)

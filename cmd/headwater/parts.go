@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"headwater/cmd/headwater/config"
+	"headwater/ingest"
 	"headwater/origin"
 	"headwater/remux"
 )
@@ -21,6 +22,23 @@ func remuxOptions(cfg *config.Config) remux.Options {
 		Linger:             cfg.Stream.Linger,
 		MaxLag:             cfg.Stream.MaxLag,
 		MaxLagBytes:        int64(cfg.Stream.MaxLagBytes),
+	}
+}
+
+func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry, access *publishKey, caps connectionCaps) ingest.Config {
+	return ingest.Config{
+		Registry:                 registry,
+		Logger:                   log,
+		Authorize:                access.authorize,
+		MaxConnections:           caps.rtmp,
+		MaxConnectionsPerAddress: cfg.RTMP.MaxConnectionsPerAddress,
+		MaxMessage:               int(cfg.RTMP.MaxMessage),
+		HandshakeTimeout:         cfg.RTMP.HandshakeTimeout,
+		ConnectTimeout:           cfg.RTMP.ConnectTimeout,
+		PublishTimeout:           cfg.RTMP.PublishTimeout,
+		FirstMediaTimeout:        cfg.RTMP.FirstMediaTimeout,
+		IdleTimeout:              cfg.RTMP.IdleTimeout,
+		WriteTimeout:             cfg.RTMP.WriteTimeout,
 	}
 }
 

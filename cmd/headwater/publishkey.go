@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -11,6 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"headwater/ingest"
 )
 
 // publishKeyFile is the name of the key's file in the data folder.
@@ -22,8 +26,9 @@ type publishKey struct {
 	loopbackFree bool // publishers on this machine need no key
 }
 
-// errPublishKey is the answer to a missing and to a wrong key alike.
-var errPublishKey = errors.New("the publish key is missing or wrong; the Stream Key is NAME?key=SECRET")
+// wrongKeyDelay is how long a publisher without the key waits for its refusal:
+// guessing stays slow, whoever mistyped hardly notices.
+const wrongKeyDelay = time.Second
 
 // newPublishKey returns the rule for a key. One that the operator set is asked
 // of everyone, which is also the way to close loopback where a proxy on this
@@ -32,16 +37,28 @@ func newPublishKey(key string, configured bool) *publishKey {
 	return &publishKey{hash: sha256.Sum256([]byte(key)), loopbackFree: !configured}
 }
 
-// check returns nil when a publisher at addr that showed key may publish.
-func (k *publishKey) check(addr netip.Addr, key string) error {
-	if k.loopbackFree && addr.Unmap().IsLoopback() {
+// authorize is the Authorize of ingest.Config.
+func (k *publishKey) authorize(ctx context.Context, r ingest.PublishRequest) error {
+	if k.allows(r.Remote.Addr(), r.Query.Get("key")) {
 		return nil
 	}
-	shown := sha256.Sum256([]byte(key))
-	if subtle.ConstantTimeCompare(shown[:], k.hash[:]) != 1 {
-		return errPublishKey
+	select {
+	case <-time.After(wrongKeyDelay):
+	case <-ctx.Done():
 	}
-	return nil
+	if r.Query.Has("key") {
+		return ingest.Denied("the publish key is wrong")
+	}
+	return ingest.Denied("a publish key is needed: the Stream Key is NAME?key=SECRET")
+}
+
+// allows reports whether a publisher at addr that showed key may publish.
+func (k *publishKey) allows(addr netip.Addr, key string) bool {
+	if k.loopbackFree && addr.Unmap().IsLoopback() {
+		return true
+	}
+	shown := sha256.Sum256([]byte(key))
+	return subtle.ConstantTimeCompare(shown[:], k.hash[:]) == 1
 }
 
 // loadPublishKey reads the key kept under the data folder, and makes one where

@@ -1,13 +1,20 @@
 package main
 
 import (
+	"errors"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"headwater/ingest"
 )
 
-func TestPublishKeyCheck(t *testing.T) {
+func TestPublishKeyAllows(t *testing.T) {
 	tests := []struct {
 		addr       string
 		shown      string
@@ -28,11 +35,35 @@ func TestPublishKeyCheck(t *testing.T) {
 		{"192.0.2.7", "the-key", true, true},
 	}
 	for _, tt := range tests {
-		err := newPublishKey("the-key", tt.configured).check(netip.MustParseAddr(tt.addr), tt.shown)
-		if (err == nil) != tt.allowed {
-			t.Errorf("%s showing %q, configured %v: %v", tt.addr, tt.shown, tt.configured, err)
+		allowed := newPublishKey("the-key", tt.configured).allows(netip.MustParseAddr(tt.addr), tt.shown)
+		if allowed != tt.allowed {
+			t.Errorf("%s showing %q, configured %v: %v", tt.addr, tt.shown, tt.configured, allowed)
 		}
 	}
+}
+
+func TestAuthorize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newPublishKey("the-key", false)
+		for query, wants := range map[string]string{"": "is needed", "key=": "is wrong", "key=wrong": "is wrong", "key=the-key": "", "token=x&key=the-key": ""} {
+			values, err := url.ParseQuery(query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			err = k.authorize(t.Context(), ingest.PublishRequest{Remote: netip.MustParseAddrPort("192.0.2.7:5"), Query: values})
+			waited := time.Since(start)
+			if wants == "" {
+				if err != nil || waited > 0 {
+					t.Errorf("%q: %v after %s", query, err, waited)
+				}
+				continue
+			}
+			if _, ok := errors.AsType[*ingest.Refusal](err); !ok || !strings.Contains(err.Error(), wants) || waited != wrongKeyDelay {
+				t.Errorf("%q: %v after %s", query, err, waited)
+			}
+		}
+	})
 }
 
 func TestPublishKeyIsKept(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"headwater/cmd/headwater/config"
+	"headwater/ingest"
 	"headwater/origin"
 	"headwater/origin/admin"
 	"headwater/remux"
@@ -53,7 +54,7 @@ type server struct {
 	log      *slog.Logger
 	ready    atomic.Bool
 	registry *remux.Registry
-	rtmp     publishing
+	rtmp     *ingest.Server
 	media    *origin.Handler
 	http     *http.Server
 	admin    *http.Server
@@ -92,7 +93,11 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.
 	}
 	about.rtmp, about.http, about.admin = ls.rtmp.Addr(), ls.http.Addr(), ls.admin.Addr()
 
-	s := newServer(cfg, log, access, caps)
+	s, err := newServer(cfg, log, access, caps)
+	if err != nil {
+		ls.close()
+		return err
+	}
 	failed := s.start(ls, caps)
 	about.print(stdout)
 	select {
@@ -106,15 +111,17 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.
 }
 
 // newServer wires the parts together.
-func newServer(cfg *config.Config, log *slog.Logger, access *publishKey, caps connectionCaps) *server {
-	s := &server{cfg: cfg, log: log}
-	s.registry = remux.NewRegistry(remuxOptions(cfg))
-	s.rtmp = newIngest(cfg, log, s.registry, access, caps)
+func newServer(cfg *config.Config, log *slog.Logger, access *publishKey, caps connectionCaps) (*server, error) {
+	s := &server{cfg: cfg, log: log, registry: remux.NewRegistry(remuxOptions(cfg))}
+	var err error
+	if s.rtmp, err = ingest.New(ingestConfig(cfg, log, s.registry, access, caps)); err != nil {
+		return nil, err
+	}
 	s.media = origin.New(originConfig(cfg, log, s.registry))
 	s.http = newHTTPServer(s.media, log)
 	s.admin = newHTTPServer(admin.New(admin.Config{Token: string(cfg.Admin.Token), Ready: s.ready.Load}), log)
 	s.admin.WriteTimeout = 30 * time.Second
-	return s
+	return s, nil
 }
 
 // newHTTPServer bounds what a client may take before its handler runs; the

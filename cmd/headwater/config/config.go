@@ -27,11 +27,19 @@ type Config struct {
 	Shutdown Shutdown `yaml:"shutdown"`
 }
 
-// RTMP is the listener that publishers connect to.
+// RTMP is the listener that publishers connect to, and the patience it has with
+// them.
 type RTMP struct {
-	Listen                   string `yaml:"listen"`
-	MaxConnections           int    `yaml:"max_connections"`             // 0: a quarter of what the descriptor limit leaves, 1000 at most
-	MaxConnectionsPerAddress int    `yaml:"max_connections_per_address"` // 0: no limit; loopback never has one
+	Listen                   string        `yaml:"listen"`
+	MaxConnections           int           `yaml:"max_connections"`             // 0: a quarter of what the descriptor limit leaves, 1000 at most
+	MaxConnectionsPerAddress int           `yaml:"max_connections_per_address"` // 0: no limit; loopback never has one
+	MaxMessage               Size          `yaml:"max_message"`                 // of one audio or video message
+	HandshakeTimeout         time.Duration `yaml:"handshake_timeout"`           // from accept to the end of the handshake
+	ConnectTimeout           time.Duration `yaml:"connect_timeout"`             // from there to the connect command
+	PublishTimeout           time.Duration `yaml:"publish_timeout"`             // from there to the publish command
+	FirstMediaTimeout        time.Duration `yaml:"first_media_timeout"`         // from there to the first audio or video
+	IdleTimeout              time.Duration `yaml:"idle_timeout"`                // the longest time without audio and video
+	WriteTimeout             time.Duration `yaml:"write_timeout"`               // for a publisher to take one reply
 }
 
 // HTTP is the public listener.
@@ -87,7 +95,17 @@ type Shutdown struct {
 // Default returns the configuration of a server that was told nothing.
 func Default() Config {
 	return Config{
-		RTMP: RTMP{Listen: ":1935", MaxConnectionsPerAddress: 20},
+		RTMP: RTMP{
+			Listen:                   ":1935",
+			MaxConnectionsPerAddress: 20,
+			MaxMessage:               8 * Mebibyte,
+			HandshakeTimeout:         10 * time.Second,
+			ConnectTimeout:           20 * time.Second,
+			PublishTimeout:           20 * time.Second,
+			FirstMediaTimeout:        30 * time.Second,
+			IdleTimeout:              30 * time.Second,
+			WriteTimeout:             5 * time.Second,
+		},
 		HTTP: HTTP{
 			Listen:                   ":8080",
 			MaxConnectionsPerAddress: 1000,

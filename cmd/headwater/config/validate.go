@@ -14,10 +14,7 @@ import (
 // validate checks every value and the relations between them, once.
 func (l *loader) validate() {
 	c := l.config
-	l.address("rtmp.listen", c.RTMP.Listen)
-	l.atLeast("rtmp.max_connections", c.RTMP.MaxConnections, 0)
-	l.atLeast("rtmp.max_connections_per_address", c.RTMP.MaxConnectionsPerAddress, 0)
-
+	l.validateRTMP()
 	l.address("http.listen", c.HTTP.Listen)
 	l.atLeast("http.max_connections", c.HTTP.MaxConnections, 0)
 	l.atLeast("http.max_connections_per_address", c.HTTP.MaxConnectionsPerAddress, 0)
@@ -41,6 +38,24 @@ func (l *loader) validate() {
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.between("shutdown.grace", c.Shutdown.Grace, 0, time.Hour)
 }
+
+func (l *loader) validateRTMP() {
+	rtmp := l.config.RTMP
+	l.address("rtmp.listen", rtmp.Listen)
+	l.atLeast("rtmp.max_connections", rtmp.MaxConnections, 0)
+	l.atLeast("rtmp.max_connections_per_address", rtmp.MaxConnectionsPerAddress, 0)
+	l.sizeAtLeast("rtmp.max_message", rtmp.MaxMessage, 64*Kibibyte)
+	l.sizeAtMost("rtmp.max_message", rtmp.MaxMessage, maxRTMPMessage)
+	l.between("rtmp.handshake_timeout", rtmp.HandshakeTimeout, time.Second, 10*time.Minute)
+	l.between("rtmp.connect_timeout", rtmp.ConnectTimeout, time.Second, 10*time.Minute)
+	l.between("rtmp.publish_timeout", rtmp.PublishTimeout, time.Second, 10*time.Minute)
+	l.between("rtmp.first_media_timeout", rtmp.FirstMediaTimeout, time.Second, 10*time.Minute)
+	l.between("rtmp.idle_timeout", rtmp.IdleTimeout, time.Second, 10*time.Minute)
+	l.between("rtmp.write_timeout", rtmp.WriteTimeout, time.Second, 10*time.Minute)
+}
+
+// maxRTMPMessage is what the 24 bits of a message's length can say.
+const maxRTMPMessage = 1<<24 - 1
 
 func (l *loader) validateMedia() {
 	hls, stream := l.config.HLS, l.config.Stream
@@ -88,6 +103,12 @@ func (l *loader) atLeast(key string, n, least int) {
 func (l *loader) sizeAtLeast(key string, n, least Size) {
 	if n < least {
 		l.report(fmt.Sprintf("%s is less than %s", n, least), key)
+	}
+}
+
+func (l *loader) sizeAtMost(key string, n, most Size) {
+	if n > most {
+		l.report(fmt.Sprintf("%s is more than %s", n, most), key)
 	}
 }
 
