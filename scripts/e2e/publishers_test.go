@@ -1,0 +1,183 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestSecondPublisher: the name is taken. The second is told so, the first goes
+// on as if nothing had been.
+func TestSecondPublisher(t *testing.T) {
+	t.Parallel()
+	src := sourceNamed(t, "bframes")
+	s := startServerIn(t, t.TempDir(), endSoon)
+	flv := pullFLV(t, s.url("/live/x.flv"))
+	first := src.publish(t, s.publishURL("x"))
+	waitFLV(t, flv, 100_000)
+	for range 2 {
+		second := src.publish(t, s.publishURL("x"))
+		select {
+		case <-second.done:
+		case <-time.After(15 * time.Second):
+			t.Fatalf("the second publisher is still there\n%s", second.log.tail(4000))
+		}
+		if second.err == nil || !strings.Contains(second.log.String(), "NetStream.Publish.BadName") {
+			t.Errorf("the second publisher: %v, without NetStream.Publish.BadName\n%s", second.err, second.log.tail(4000))
+		}
+	}
+	if !first.running() {
+		t.Fatalf("the first publisher ended: %v\n%s", first.err, first.log.tail(4000))
+	}
+	first.wait(t, src.duration()+20*time.Second)
+	checkFLV(t, src, flv)
+}
+
+// TestBadName: what is not a stream name is refused with a reason.
+func TestBadName(t *testing.T) {
+	t.Parallel()
+	src := sourceNamed(t, "bframes")
+	s := startServer(t)
+	for _, name := range []string{"a b", "..", "x<y>", strings.Repeat("a", 129)} {
+		p := src.publish(t, s.publishURL(name))
+		select {
+		case <-p.done:
+		case <-time.After(15 * time.Second):
+			t.Fatalf("%q is accepted\n%s", name, p.log.tail(4000))
+		}
+		if p.err == nil || !strings.Contains(p.log.String(), "NetStream.Publish.BadName") {
+			t.Errorf("%q: %v, without NetStream.Publish.BadName\n%s", name, p.err, p.log.tail(4000))
+		}
+	}
+}
+
+// TestKilledPublisher: the name is free the moment the connection breaks, and
+// within the reconnect window the playlist goes on after one discontinuity.
+func TestKilledPublisher(t *testing.T) {
+	t.Parallel()
+	src := sourceNamed(t, "bframes")
+	s := startServerIn(t, t.TempDir(), []string{"HEADWATER_STREAM_RECONNECT_WINDOW=10s"})
+	fmp4 := pullHLS(t, s.url("/live/x/fmp4/index.m3u8"), true)
+	ts := pullHLS(t, s.url("/live/x/ts/index.m3u8"), false)
+	first := src.publish(t, s.publishURL("x"))
+	fmp4.waitSegments(t, 2, 30*time.Second)
+	if err := first.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-first.done
+	again := src.publish(t, s.publishURL("x"), "-t", "7")
+	again.wait(t, 30*time.Second)
+	for _, p := range []*hlsPull{fmp4, ts} {
+		p.finish(t, 12*time.Second)
+		report(t, checkHistory(p.lists))
+		joint := slices.IndexFunc(p.segments, func(s segmentPull) bool { return s.discontinuity })
+		if joint < 1 {
+			t.Fatalf("%s: no discontinuity after the publisher came back: %d segments", p.url, len(p.segments))
+		}
+		report(t, checkTSIf(!p.fmp4, p.segments[:joint]))
+		for _, part := range [][2]int{{0, joint}, {joint, len(p.segments)}} {
+			f := p.join(t, part[0], part[1])
+			if err := decode(f.file); err != nil {
+				t.Errorf("%s: segments %d to %d: %v", p.url, part[0], part[1], err)
+			}
+			if _, err := src.sent.video.follow(f.video, exact); err != nil {
+				t.Errorf("%s: segments %d to %d: video: %v", p.url, part[0], part[1], err)
+			}
+			if _, err := src.sent.audio.follow(f.audio, rounded); err != nil {
+				t.Errorf("%s: segments %d to %d: audio: %v", p.url, part[0], part[1], err)
+			}
+			report(t, f.checkCuts())
+		}
+	}
+}
+
+func checkTSIf(ts bool, segments []segmentPull) []error {
+	if !ts {
+		return nil
+	}
+	return checkTS(segments)
+}
+
+// TestRestart: whether the server is asked to end or killed, after a restart
+// under the same URL the media sequence number goes on upwards and no name is
+// used a second time.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	src := sourceNamed(t, "bframes")
+	data := t.TempDir()
+	names := map[string]bool{}
+	next, dsn := -1, -1
+	for run, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, 0} {
+		s := startServerIn(t, data, nil)
+		p := pullHLS(t, s.url("/live/x/fmp4/index.m3u8"), true)
+		src.publish(t, s.publishURL("x"))
+		p.waitSegments(t, 2, 30*time.Second)
+		p.mu.Lock()
+		segments, inits := p.segments, p.inits
+		p.mu.Unlock()
+		p.cancel()
+		for _, e := range segments {
+			if names[e.uri] {
+				t.Errorf("run %d: %s is used again", run, e.uri)
+			}
+			names[e.uri] = true
+		}
+		for uri := range inits {
+			if names[uri] {
+				t.Errorf("run %d: %s is used again", run, uri)
+			}
+			names[uri] = true
+		}
+		if first := segments[0]; run > 0 && (first.msn < next || first.dsn <= dsn) {
+			t.Errorf("run %d: starts with MSN %d and DSN %d after %d and %d", run, first.msn, first.dsn, next-1, dsn)
+		}
+		last := segments[len(segments)-1]
+		next, dsn = last.msn+1, last.dsn
+		if sig != 0 {
+			s.kill(sig)
+		}
+	}
+}
+
+// TestRemovedSegment: a segment can be had for a while after it has left the
+// playlist, then it is gone for good.
+func TestRemovedSegment(t *testing.T) {
+	t.Parallel()
+	src := sourceNamed(t, "bframes")
+	s := startServerIn(t, t.TempDir(), []string{"HEADWATER_HLS_WINDOW=6s", "HEADWATER_HLS_MAX_SEGMENT_DURATION=2s"})
+	p := pullHLS(t, s.url("/live/x/ts/index.m3u8"), false)
+	src.publish(t, s.publishURL("x"), "-stream_loop", "3")
+	end := time.Now().Add(60 * time.Second)
+	for {
+		p.mu.Lock()
+		removed := len(p.lists) > 0 && p.lists[len(p.lists)-1].msn > p.lists[0].msn
+		p.mu.Unlock()
+		if removed {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("no segment leaves the playlist in a minute")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	p.mu.Lock()
+	oldest := p.segments[0]
+	p.mu.Unlock()
+	if r := ask(t, http.MethodGet, p.resolve(oldest.uri)); r.status != http.StatusOK || string(r.body) != string(oldest.body) {
+		t.Errorf("a segment that just left the playlist: status %d", r.status)
+	}
+}
+
+func waitFLV(t *testing.T, p *flvPull, bytes int) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); p.buf.Len() < bytes; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the FLV viewer has %d bytes after 30 s", p.buf.Len())
+		}
+	}
+}

@@ -1,0 +1,50 @@
+// The server under test, on free ports of 127.0.0.1.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { run, start, stop, within } from './process.mjs'
+
+const MODULE = fileURLToPath(new URL('../../..', import.meta.url))
+
+/** Builds the command as it ships and returns its path; HEADWATER_BINARY names one to use instead. */
+export async function build (dir) {
+  if (process.env.HEADWATER_BINARY) return process.env.HEADWATER_BINARY
+  const path = join(dir, 'headwater')
+  await run('go', ['build', '-o', path, './cmd/headwater'], { cwd: MODULE, env: { ...process.env, CGO_ENABLED: '0' } })
+  return path
+}
+
+/** Starts the server and resolves once it listens. */
+export async function serve (binary, env = {}) {
+  const data = await mkdtemp(join(tmpdir(), 'headwater-data-'))
+  const p = start(binary, ['serve', '--rtmp', '127.0.0.1:0', '--http', '127.0.0.1:0', '--admin', '127.0.0.1:0',
+    '--data', data, '--log-format', 'text'], { env: { ...process.env, ...env } })
+  const address = {}
+  const ready = new Promise(resolve => {
+    p.onLine = line => {
+      const proto = / proto="?(\w+)"?/.exec(line)
+      const addr = / addr="?([^" ]+)"?/.exec(line)
+      if (!/ msg="?listening"?( |$)/.test(line) || !proto || !addr) return
+      address[proto[1]] = addr[1]
+      if (address.rtmp && address.http && address.admin) resolve()
+    }
+  })
+  const failed = p.ended.then(code => { throw new Error(`the server ended with ${code}\n${p.log}`) })
+  failed.catch(() => {})
+  try {
+    await within(20000, 'the server listens', Promise.race([ready, failed]))
+  } catch (error) {
+    await stop(p, 'SIGKILL')
+    throw error
+  }
+  return {
+    process: p,
+    publish: name => `rtmp://${address.rtmp}/live/${name}`,
+    url: path => `http://${address.http}${path}`,
+    async close () {
+      await stop(p)
+      await rm(data, { recursive: true, force: true })
+    }
+  }
+}

@@ -1,0 +1,110 @@
+// hls.js, mpegts.js and the browser's own player play what ffmpeg pushes, in a
+// real Chromium, from a page of another origin.
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { chromium } from 'playwright-core'
+import { build, serve } from '../lib/headwater.mjs'
+import { stop } from '../lib/process.mjs'
+import { site } from '../lib/site.mjs'
+import { encode, FRAME_RATE, HEIGHT, push, WIDTH } from '../lib/source.mjs'
+
+const WATCH = 10 // seconds a player is watched once it plays
+const SOURCE = 240 // seconds of source, more than all cases take together
+
+const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required', '--disable-quic']
+
+let dir, origin, page, browser
+const publishers = []
+
+before(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'headwater-players-'))
+  const [binary, files] = await Promise.all([build(dir), encode(dir, SOURCE)])
+  origin = await serve(binary)
+  page = await site()
+  for (const kind of ['av', 'audio']) publishers.push(push(files[kind], origin.publish(kind)))
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS })
+}, { timeout: 120000 })
+
+after(async () => {
+  await browser?.close()
+  await page?.close()
+  await Promise.all(publishers.map(p => stop(p, 'SIGKILL')))
+  await origin?.close()
+  if (dir) await rm(dir, { recursive: true, force: true })
+}, { timeout: 60000 })
+
+/** Plays url and returns the page's states: once it plays, then twice a second. */
+async function watch (kind, url, options) {
+  const tab = await browser.newPage()
+  const said = []
+  tab.on('console', message => { if (message.type() === 'error') said.push(message.text()) })
+  tab.on('pageerror', error => said.push(`${error}`))
+  try {
+    await tab.goto(page.url)
+    await tab.waitForFunction(() => window.play)
+    await tab.evaluate(([kind, url, options]) => { window.play(kind, url, options) }, [kind, url, options])
+    await tab.waitForFunction(() => window.state().playing > 0, null, { timeout: 30000 }).catch(async error => {
+      throw new Error(`does not play: ${JSON.stringify(await tab.evaluate(() => window.state()))} ${said}`, { cause: error })
+    })
+    const states = [await tab.evaluate(() => window.state())]
+    while (states.at(-1).now - states[0].now < WATCH * 1000) {
+      await sleep(500)
+      states.push(await tab.evaluate(() => window.state()))
+    }
+    return { states, said, first: states[0], last: states.at(-1) }
+  } finally {
+    await tab.close()
+  }
+}
+
+/** What holds for every player and every stream. */
+function assertPlays ({ states, said, first, last }, picture) {
+  assert.deepEqual(last.errors, [], 'the player reports errors')
+  assert.deepEqual(last.waits, [], 'playback was interrupted')
+  assert.deepEqual(said, [], 'the browser reports errors')
+  assert.equal(last.paused, false)
+  const real = (last.now - first.now) / 1000
+  const played = last.time - first.time
+  assert.ok(Math.abs(played - real) < 1 + 0.05 * real, `${played} s were played in ${real} s`)
+  for (let i = 1; i < states.length; i++) {
+    assert.ok(states[i].time >= states[i - 1].time, `time goes back from ${states[i - 1].time} to ${states[i].time}`)
+  }
+  assert.ok(last.audioBytes > first.audioBytes, 'no sound is decoded')
+  if (!picture) return
+  assert.deepEqual([last.width, last.height], [WIDTH, HEIGHT])
+  assert.equal(last.corrupted, 0)
+  const frames = last.frames - first.frames
+  assert.ok(frames > 0.8 * FRAME_RATE * real, `${frames} pictures in ${real} s`)
+}
+
+const cases = [
+  { name: 'hls.js, fMP4', kind: 'hls', path: '/live/av.m3u8', picture: true },
+  { name: 'hls.js, MPEG-TS', kind: 'hls', path: '/live/av.ts.m3u8', picture: true },
+  { name: 'mpegts.js, FLV', kind: 'flv', path: '/live/av.flv', picture: true },
+  { name: 'mpegts.js without stash, FLV', kind: 'flv', path: '/live/av.flv', picture: true, options: { enableStashBuffer: false } },
+  { name: 'hls.js, fMP4, sound only', kind: 'hls', path: '/live/audio.m3u8' },
+  { name: 'hls.js, MPEG-TS, sound only', kind: 'hls', path: '/live/audio.ts.m3u8' },
+  { name: 'mpegts.js, FLV, sound only', kind: 'flv', path: '/live/audio.flv', options: { hasVideo: false } },
+  { name: 'the browser itself, fMP4', kind: 'native', path: '/live/av.m3u8', picture: true }
+]
+
+for (const { name, kind, path, picture, options } of cases) {
+  test(name, { timeout: 90000 }, async t => {
+    if (kind === 'native') {
+      const tab = await browser.newPage()
+      await tab.goto(page.url)
+      await tab.waitForFunction(() => window.canPlay)
+      const can = await tab.evaluate(() => window.canPlay('application/vnd.apple.mpegurl'))
+      await tab.close()
+      if (!can) return t.skip('this browser does not play HLS by itself')
+    }
+    const seen = await watch(kind, origin.url(path), options)
+    t.diagnostic(`latency ${seen.last.hls.latency ?? '-'} s, ${seen.last.frames} pictures, ${seen.last.dropped} dropped, buffered ${JSON.stringify(seen.last.buffered)}`)
+    assertPlays(seen, picture)
+  })
+}
