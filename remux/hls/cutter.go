@@ -113,12 +113,13 @@ func (c *Cutter) shortest() time.Duration {
 }
 
 // longest keeps a segment's length, rounded to the nearest second, within Target
-// (4.4.3.1).
+// (4.4.3.1), with some room for frames that do not last equally long.
 func (c *Cutter) longest() time.Duration {
+	const room = 450 * time.Millisecond
 	if c.Target != 0 {
-		return c.Target + 499*time.Millisecond
+		return c.Target + room
 	}
-	return max(c.MaxSegmentDuration, ceilSecond(c.SegmentDuration)) + 499*time.Millisecond
+	return max(c.MaxSegmentDuration, ceilSecond(c.SegmentDuration)) + room
 }
 
 func ceilSecond(d time.Duration) time.Duration {

@@ -35,7 +35,7 @@ func (m *Media) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.TargetDuration = m.Target.Seconds() // first: Append only ever raises it
+	p.SetVersion(6) // what EXT-X-TARGETDURATION means, and EXT-X-MAP (8)
 	p.SeqNo = m.Sequence
 	p.DiscontinuitySeq = m.DiscontinuitySequence
 	if m.Independent {
@@ -47,13 +47,13 @@ func (m *Media) Encode() ([]byte, error) {
 		if e.Map != initialization {
 			seg.Map = &m3u8.Map{URI: e.Map}
 			initialization = e.Map
-			p.SetVersion(6) // EXT-X-MAP outside I-frame playlists (8)
 		}
 		seg.Custom = map[string]m3u8.CustomTag{"": lines("#EXT-X-PROGRAM-DATE-TIME:" + dateTime(e.ProgramTime))}
 		if err := p.AppendSegment(seg); err != nil {
 			return nil, err
 		}
 	}
+	p.TargetDuration = m.Target.Seconds() // last: AppendSegment rounds it up
 	p.Closed = m.Ended
 	return bytes.Clone(p.Encode().Bytes()), nil
 }
