@@ -24,7 +24,8 @@ type Interleaver struct {
 }
 
 type lane struct {
-	queue  []av.Sample
+	buf    []av.Sample
+	head   int           // buf[head:] waits
 	newest time.Duration // DTS of the sample pushed last
 	seen   bool          // the track exists: it has had a sample
 	silent bool          // too far behind to be waited for
@@ -35,7 +36,7 @@ type lane struct {
 func (il *Interleaver) Push(s av.Sample) {
 	l, other := il.lanes(s.Kind)
 	both := s.Config.Video != nil && s.Config.Audio != nil
-	l.queue = append(l.queue, s)
+	l.push(s)
 	l.newest = max(l.newest, s.DTS)
 	if !l.seen {
 		l.newest, l.seen = s.DTS, true
@@ -45,14 +46,14 @@ func (il *Interleaver) Push(s av.Sample) {
 	}
 	if !both {
 		other.silent = true
-	} else if len(other.queue) == 0 && l.newest-l.queue[0].DTS > maxTrackLag {
+	} else if len(other.queue()) == 0 && l.newest-l.queue()[0].DTS > maxTrackLag {
 		other.silent = true
 	}
 }
 
 // Pop returns the next sample in order of DTS, or false where one has to wait.
 func (il *Interleaver) Pop() (av.Sample, bool) {
-	v, a := il.video.queue, il.audio.queue
+	v, a := il.video.queue(), il.audio.queue()
 	switch {
 	case len(v) > 0 && len(a) > 0:
 		if v[0].DTS <= a[0].DTS {
@@ -78,10 +79,10 @@ func (il *Interleaver) Flush() { il.flushing = true }
 // it is known yet.
 func (il *Interleaver) Peek(k av.Kind) (int64, bool) {
 	l, _ := il.lanes(k)
-	if len(l.queue) == 0 {
+	if len(l.queue()) == 0 {
 		return 0, false
 	}
-	return l.queue[0].Time, true
+	return l.queue()[0].Time, true
 }
 
 func (il *Interleaver) lanes(k av.Kind) (own, other *lane) {
@@ -91,9 +92,24 @@ func (il *Interleaver) lanes(k av.Kind) (own, other *lane) {
 	return &il.audio, &il.video
 }
 
+func (l *lane) queue() []av.Sample { return l.buf[l.head:] }
+
+// push reuses the room of what has been popped, so that a queue that keeps short
+// does not allocate.
+func (l *lane) push(s av.Sample) {
+	if l.head > 0 && len(l.buf) == cap(l.buf) {
+		n := copy(l.buf, l.buf[l.head:])
+		clear(l.buf[n:])
+		l.buf, l.head = l.buf[:n], 0
+	}
+	l.buf = append(l.buf, s)
+}
+
 func (l *lane) pop() av.Sample {
-	s := l.queue[0]
-	l.queue[0] = av.Sample{}
-	l.queue = l.queue[1:]
+	s := l.buf[l.head]
+	l.buf[l.head] = av.Sample{}
+	if l.head++; l.head == len(l.buf) {
+		l.buf, l.head = l.buf[:0], 0
+	}
 	return s
 }
