@@ -33,10 +33,9 @@ type adts [adtsLen]byte
 //   - HE-AAC is signalled implicitly, as its AAC-LC core: object type and
 //     sampling rate are the core's, and the decoder finds SBR and PS by itself.
 //   - A rate that is written out must be one of those that have an index.
-//   - A channel configuration that is written out as a program config element
-//     must have the elements of configurations 1–6 in their order, as 5.1 with
-//     speakers at the side does; it is then given that number. Players take no
-//     other from ADTS.
+//   - Channels must be those of configurations 1–7. Where they are written out as
+//     a program config element (configuration 0) the ADTS form would need it in
+//     the frames, and browsers take no such stream.
 //   - Frames of 960 samples cannot be signalled.
 //
 // What it refuses can be carried in fMP4.
@@ -50,10 +49,6 @@ func newADTS(config []byte) (adts, error) {
 		object = r.objectType()
 	}
 	short := r.read(1) // frameLengthFlag
-	if r.read(1) == 1 {
-		r.read(14) // coreCoderDelay
-	}
-	r.read(1) // extensionFlag
 	switch {
 	case r.err:
 		return adts{}, errors.New("AudioSpecificConfig is cut")
@@ -63,12 +58,8 @@ func newADTS(config []byte) (adts, error) {
 		return adts{}, errors.New("sampling rate has no index in ADTS")
 	case short == 1:
 		return adts{}, errors.New("frames of 960 samples")
-	}
-	if channels == 0 {
-		channels = r.programConfig()
-	}
-	if channels < 1 || channels > 7 {
-		return adts{}, errors.New("channel configuration has no number in ADTS")
+	case channels < 1 || channels > 7:
+		return adts{}, fmt.Errorf("channel configuration %d", channels)
 	}
 	return adts{
 		0xff, 0xf1, // syncword, MPEG-4, layer 0, no CRC
@@ -127,48 +118,4 @@ func (r *bitReader) rateIndex() int {
 		return explicit
 	}
 	return i
-}
-
-// layout counts a channel configuration's elements by where they stand: bit
-// strings of is_cpe with a leading 1, in front of the listener and elsewhere.
-type layout struct{ front, rest, lfe int }
-
-// layouts are the channel configurations 1–6 (14496-3 table 1.19). 7 is not among
-// them: 7.1 that is written out differs from it in where the speakers are.
-var layouts = []layout{
-	1: {front: 0b10, rest: 1},
-	2: {front: 0b11, rest: 1},
-	3: {front: 0b101, rest: 1},
-	4: {front: 0b101, rest: 0b10},
-	5: {front: 0b101, rest: 0b11},
-	6: {front: 0b101, rest: 0b11, lfe: 1},
-}
-
-// programConfig reads a program config element (14496-3 table 4.2) and returns
-// the number of the channel configuration that is the same, or 0.
-func (r *bitReader) programConfig() int {
-	r.read(4 + 2 + 4) // element_instance_tag, object_type, sampling_frequency_index
-	front, side, back := r.read(4), r.read(4), r.read(4)
-	lfe, data, coupling := r.read(2), r.read(3), r.read(4)
-	for _, mixdown := range [...]int{4, 4, 3} { // mono, stereo, matrix
-		if r.read(1) == 1 {
-			r.read(mixdown)
-		}
-	}
-	l := layout{front: r.elements(front), rest: r.elements(side + back), lfe: lfe}
-	r.read(4 * lfe)
-	if r.err || data != 0 || coupling != 0 {
-		return 0
-	}
-	return max(0, slices.Index(layouts, l))
-}
-
-// elements reads n channel elements: is_cpe and a tag each.
-func (r *bitReader) elements(n int) int {
-	v := 1
-	for range n {
-		v = v<<1 | r.read(1)
-		r.read(4)
-	}
-	return v
 }
