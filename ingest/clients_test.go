@@ -84,3 +84,40 @@ func TestFFmpegPublishes(t *testing.T) {
 	}
 	checkMedia(t, tags)
 }
+
+// gstreamer publishes two seconds through the given sink.
+func gstreamer(t *testing.T, sink ...string) <-chan string {
+	t.Helper()
+	args := []string{"-q", "flvmux", "name=mux", "streamable=true", "!"}
+	args = append(args, sink...)
+	return run(t, "gst-launch-1.0", append(args,
+		"videotestsrc", "num-buffers=50", "!", "video/x-raw,width=640,height=360,framerate=25/1", "!",
+		"x264enc", "speed-preset=ultrafast", "tune=zerolatency", "bitrate=1500", "key-int-max=25", "!", "h264parse", "!", "queue", "!", "mux.",
+		"audiotestsrc", "num-buffers=86", "samplesperbuffer=1024", "!", "audio/x-raw,rate=44100,channels=2", "!",
+		"avenc_aac", "!", "aacparse", "!", "queue", "!", "mux.")...)
+}
+
+func TestGStreamerPublishes(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		sink func(addr string) []string
+	}{
+		{"rtmpsink", func(addr string) []string { // librtmp
+			return []string{"rtmpsink", "location=rtmp://" + addr + "/live/gst live=1"}
+		}},
+		{"rtmp2sink", func(addr string) []string {
+			return []string{"rtmp2sink", "location=rtmp://" + addr + "/live/gst"}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHarness(t, nil)
+			out := gstreamer(t, c.sink(h.addr)...)
+			r := h.stream(t)
+			tags := r.end(t)
+			if text := <-out; text != "" {
+				t.Errorf("gst-launch says:\n%s", text)
+			}
+			checkMedia(t, tags)
+		})
+	}
+}

@@ -163,23 +163,29 @@ func (g *guard) Read(p []byte) (int, error) {
 // advance handles messages until one is a command for go-rtmp.
 func (g *guard) advance() error {
 	for len(g.pending) == 0 {
-		m, err := g.in.ReadMessage()
-		if err != nil {
+		if err := g.step(); err != nil {
 			return err
 		}
-		if err := g.dispatch(&m); err != nil {
+	}
+	return nil
+}
+
+// step reads and handles one message.
+func (g *guard) step() error {
+	m, err := g.in.ReadMessage()
+	if err != nil {
+		return err
+	}
+	if err := g.dispatch(&m); err != nil {
+		return err
+	}
+	if !g.publish.active {
+		if err := g.countEarly(); err != nil {
 			return err
 		}
-		if !g.publish.active {
-			if err := g.countEarly(); err != nil {
-				return err
-			}
-		}
-		if g.in.in.total-g.acked >= g.ackEvery {
-			if err := g.acknowledge(); err != nil {
-				return err
-			}
-		}
+	}
+	if g.in.in.total-g.acked >= g.ackEvery {
+		return g.acknowledge()
 	}
 	return nil
 }

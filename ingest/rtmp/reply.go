@@ -16,8 +16,11 @@ var serverProperties = message.NetConnectionConnectResultProperties{
 // those that are not).
 var fourCCs = Array{"avc1", "hvc1", "av01", "vp09", "mp4a", "Opus", "fLaC", "ac-3", "ec-3", ".mp3"}
 
-// canForward is FourCcInfoMask's CanForward.
-const canForward = 4
+// Masks of Enhanced RTMP v2.
+const (
+	canForward = 4 // FourCcInfoMask
+	capsModEx  = 4 // CapsExMask
+)
 
 // translate appends the peer's version of go-rtmp's answer, whose values are
 // the command's name, its transaction and at least two more.
@@ -67,7 +70,7 @@ func enhancedProperties() Object {
 	return Object{
 		{"fourCcList", fourCCs},
 		{"videoFourCcInfoMap", video}, {"audioFourCcInfoMap", audio},
-		{"capsEx", 0},
+		{"capsEx", capsModEx},
 	}
 }
 
