@@ -52,7 +52,7 @@ func New(c Config) (*Server, error) {
 	s.stats.total.Ended = map[Reason]uint64{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.publish = func(n remux.Name) (sink, error) {
-		p, err := c.Registry.Publish(n)
+		p, err := c.Registry.Publish(n, remux.Claim{})
 		if err != nil {
 			return nil, err
 		}

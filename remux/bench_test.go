@@ -10,7 +10,7 @@ import (
 // buffer included: the sum over 2 s of 2 Mbit/s divided by its frames.
 func BenchmarkWrite(b *testing.B) {
 	r := NewRegistry(DefaultOptions())
-	p, err := r.Publish(Name{"live", "x"})
+	p, err := r.Publish(Name{"live", "x"}, Claim{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,14 +3,14 @@ package remux
 import (
 	"bytes"
 	"errors"
+	"sync"
 	"time"
 
 	"headwater/remux/av"
 	"headwater/remux/flv"
 )
 
-// Publisher is the only way to write to a stream. It belongs to one goroutine,
-// except for Close.
+// Publisher is the only way to write to a stream. It belongs to one goroutine.
 //
 // The first frames of a session are held back until both tracks are known, or
 // until one has gone on for a second without the other, so that the stream's
@@ -18,7 +18,13 @@ import (
 // video key frame, or at any frame if there is no video: until then, frames of
 // the track that changed are dropped.
 type Publisher struct {
-	stream *Stream
+	stream  *Stream
+	evicted func(error)
+
+	mu   sync.Mutex // held while the stream is written to, and while it is taken away
+	lost error      // why it was; guarded by mu
+
+	// guarded by mu, and of no interest to others before they hold the stream
 	clock  clock
 	video  intake
 	audio  intake
@@ -69,15 +75,19 @@ const (
 // ErrBadMedia says that a publisher sends little but damaged frames.
 var ErrBadMedia = errors.New("too many damaged frames")
 
-func newPublisher(s *Stream) *Publisher {
-	return &Publisher{stream: s, now: time.Now}
+func newPublisher(s *Stream, evicted func(error)) *Publisher {
+	return &Publisher{stream: s, evicted: evicted, now: time.Now}
 }
 
 // Stream returns the stream that the publisher writes to.
 func (p *Publisher) Stream() *Stream { return p.stream }
 
-// Stats returns the counts so far. It is for the publisher's own goroutine.
-func (p *Publisher) Stats() PublisherStats { return p.stats }
+// Stats returns the counts so far.
+func (p *Publisher) Stats() PublisherStats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stats
+}
 
 // Write appends one RTMP message. msgType is its type (8 audio, 9 video, 18
 // data), timestamp its 32-bit milliseconds as they came, and tag a buffer from
@@ -85,6 +95,11 @@ func (p *Publisher) Stats() PublisherStats { return p.stats }
 // it returns. A damaged message is dropped and counted; an error means that the
 // publisher has to go.
 func (p *Publisher) Write(msgType uint8, timestamp uint32, tag []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lost != nil {
+		return p.lost
+	}
 	body := flv.Body(tag)
 	p.stats.Bytes += uint64(len(body))
 	var packet flv.Packet
@@ -113,12 +128,16 @@ func (p *Publisher) Write(msgType uint8, timestamp uint32, tag []byte) error {
 }
 
 // Close ends the session: the stream waits for another publisher. It may be
-// called twice, but not during a Write.
+// called twice.
 func (p *Publisher) Close() {
+	p.stream.detach(p, p.now())
+}
+
+// finish writes out what has been held back. Callers hold mu.
+func (p *Publisher) finish() {
 	if p.config == nil && p.learned() {
 		_ = p.decide() // the session is over anyway
 	}
-	p.stream.detach(p, p.now())
 }
 
 // multitrack takes the first track of a message; the others ride along in the tag.

@@ -64,7 +64,7 @@ func testSource(t *testing.T, seconds int) (string, []rtmpMessage) {
 
 func publish(t *testing.T, r *Registry, name string, messages []rtmpMessage) *Publisher {
 	t.Helper()
-	p, err := r.Publish(Name{"live", name})
+	p, err := r.Publish(Name{"live", name}, Claim{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestRealStreamInBothFormats(t *testing.T) {
 func TestCursorReadsWhatWasSent(t *testing.T) {
 	source, messages := testSource(t, 3)
 	r := NewRegistry(DefaultOptions())
-	p, err := r.Publish(Name{"live", "x"})
+	p, err := r.Publish(Name{"live", "x"}, Claim{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,16 +287,16 @@ func TestReconnect(t *testing.T) {
 
 func TestSecondPublisherIsRefusedAndNameFreed(t *testing.T) {
 	r := NewRegistry(DefaultOptions())
-	p, err := r.Publish(Name{"live", "x"})
+	p, err := r.Publish(Name{"live", "x"}, Claim{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Publish(Name{"live", "x"}); err != ErrBusy {
+	if _, err := r.Publish(Name{"live", "x"}, Claim{}); err != ErrBusy {
 		t.Errorf("second publisher: %v, want ErrBusy", err)
 	}
 	p.Close()
 	p.Close()
-	if _, err := r.Publish(Name{"live", "x"}); err != nil {
+	if _, err := r.Publish(Name{"live", "x"}, Claim{}); err != nil {
 		t.Errorf("after the first has left: %v", err)
 	}
 }
@@ -335,7 +335,7 @@ func TestExpire(t *testing.T) {
 func TestSlowCursorSkips(t *testing.T) {
 	_, messages := testSource(t, 4)
 	r := NewRegistry(DefaultOptions())
-	p, err := r.Publish(Name{"live", "x"})
+	p, err := r.Publish(Name{"live", "x"}, Claim{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,7 +395,7 @@ func TestNamesAreNeverReused(t *testing.T) {
 
 func TestDamagedMediaIsCountedAndBounded(t *testing.T) {
 	r := NewRegistry(DefaultOptions())
-	p, err := r.Publish(Name{"live", "x"})
+	p, err := r.Publish(Name{"live", "x"}, Claim{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -420,7 +420,7 @@ func FuzzWrite(f *testing.F) {
 	f.Add([]byte{9, 0, 5, 0x17, 0, 0, 0, 0, 8, 0, 4, 0xaf, 0, 0x12, 0x10})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := NewRegistry(DefaultOptions())
-		p, err := r.Publish(Name{"live", "x"})
+		p, err := r.Publish(Name{"live", "x"}, Claim{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -443,4 +443,58 @@ func FuzzWrite(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestTakeover(t *testing.T) {
+	_, messages := testSource(t, 3)
+	r := NewRegistry(DefaultOptions())
+	evicted := make(chan error, 1)
+	old, err := r.Publish(Name{"live", "x"}, Claim{Evicted: func(err error) { evicted <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writing := make(chan error)
+	go func() { // until it is thrown out
+		ts := uint32(0)
+		for {
+			for _, m := range messages {
+				if err := old.Write(m.typ, m.ts+ts, m.tag()); err != nil {
+					writing <- err
+					return
+				}
+			}
+			ts += 3000
+		}
+	}()
+	for len(old.Stream().Index().Segments) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	p, err := r.Publish(Name{"live", "x"}, Claim{Takeover: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-evicted; err != ErrReplaced {
+		t.Errorf("evicted for %v, want ErrReplaced", err)
+	}
+	if err := <-writing; err != ErrReplaced {
+		t.Errorf("write: %v, want ErrReplaced", err)
+	}
+	old.Close() // must not take the stream from its successor
+	for _, m := range messages {
+		if err := p.Write(m.typ, m.ts, m.tag()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p.Stream() != old.Stream() {
+		t.Error("the stream did not go on")
+	}
+	if !p.Stream().Kick() {
+		t.Error("nobody to kick")
+	}
+	if err := p.Write(9, 0, messages[0].tag()); err != ErrKicked {
+		t.Errorf("write after a kick: %v, want ErrKicked", err)
+	}
+	if live, _ := p.Stream().Live(); live {
+		t.Error("still live after a kick")
+	}
 }

@@ -12,6 +12,23 @@ import (
 // ErrBusy says that the name has a publisher already.
 var ErrBusy = errors.New("the stream already has a publisher")
 
+// Why a publisher has lost its stream.
+var (
+	ErrReplaced = errors.New("another publisher has taken the stream over")
+	ErrKicked   = errors.New("the publisher was removed by the operator")
+)
+
+// Claim is how a publisher asks for a name.
+type Claim struct {
+	// Takeover replaces a publisher that is there, and so lets an encoder back in
+	// whose old connection nobody has noticed to be dead.
+	Takeover bool
+	// Evicted is called once, from another goroutine, when the publisher has lost
+	// its stream: with ErrReplaced or ErrKicked. Write fails with the same from
+	// then on. It must not call back into this package. nil: nothing is called.
+	Evicted func(error)
+}
+
 // errEnded says that a stream is over and a new one takes its name.
 var errEnded = errors.New("the stream has ended")
 
@@ -31,15 +48,14 @@ func NewRegistry(o Options) *Registry {
 }
 
 // Publish claims name for one publisher. It fails with ErrBusy while another
-// holds it. A stream whose last publisher left within the reconnect window goes
-// on; else a new one begins.
-func (r *Registry) Publish(name Name) (*Publisher, error) {
+// holds it, unless the claim takes over. A stream whose last publisher left within
+// the reconnect window goes on; else a new one begins.
+func (r *Registry) Publish(name Name, c Claim) (*Publisher, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.streams[name]
-	if s != nil {
-		p := newPublisher(s)
-		err := s.attach(p)
+	if s := r.streams[name]; s != nil {
+		p := newPublisher(s, c.Evicted)
+		err := s.attach(p, c.Takeover)
 		if err == nil {
 			return p, nil
 		}
@@ -47,9 +63,9 @@ func (r *Registry) Publish(name Name) (*Publisher, error) {
 			return nil, err
 		}
 	}
-	s = newStream(name, r.options, time.Now())
-	p := newPublisher(s)
-	if err := s.attach(p); err != nil {
+	s := newStream(name, r.options, time.Now())
+	p := newPublisher(s, c.Evicted)
+	if err := s.attach(p, false); err != nil {
 		return nil, err
 	}
 	r.streams[name] = s

@@ -2,6 +2,7 @@ package remux
 
 import (
 	"crypto/rand"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,7 @@ type Stream struct {
 	lastSeen time.Time  // when it left
 	ended    time.Time  // zero while the stream goes on
 
-	// Owned by the publisher; handed on under mu.
+	// Owned by the publisher that is live, under its mu; by nobody else's leave.
 	timeline *timeline
 	next     time.Duration // stream time at which the next publisher begins
 	frames   []av.Frame    // room for frames to come, allocated together
@@ -71,33 +72,67 @@ func (s *Stream) Live() (live bool, since time.Time) {
 	return s.live != nil, s.lastSeen
 }
 
-// attach makes p the stream's publisher, if it has none and has not ended.
-func (s *Stream) attach(p *Publisher) error {
+// attach makes p the stream's publisher, unless there is one that is not to be
+// replaced, or the stream has ended.
+func (s *Stream) attach(p *Publisher, takeover bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.live != nil {
-		return ErrBusy
-	}
 	if !s.ended.IsZero() {
 		return errEnded
+	}
+	if s.live != nil {
+		if !takeover {
+			return ErrBusy
+		}
+		s.remove(ErrReplaced, time.Now())
 	}
 	s.live = p
 	p.clock.origin, p.clock.resumed = s.next, s.config.Load() != nil
 	return nil
 }
 
+// Kick removes the stream's publisher, if it has one.
+func (s *Stream) Kick() (removed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	removed = s.live != nil
+	if removed {
+		s.remove(ErrKicked, time.Now())
+	}
+	return removed
+}
+
 // detach takes the publisher's leave: the open segment ends, the name is free.
 func (s *Stream) detach(p *Publisher, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.live != p {
-		return
+	if s.live == p {
+		s.remove(nil, now)
 	}
-	s.live, s.lastSeen = nil, now
+}
+
+// remove takes the stream from its publisher: for a reason of others, or because
+// it leaves. It waits for a Write that is under way. Callers hold mu.
+func (s *Stream) remove(reason error, now time.Time) {
+	p := s.live
+	p.mu.Lock()
+	p.finish()
+	p.lost = reason
+	if reason == nil {
+		p.lost = errClosed
+	}
 	s.next = max(s.next, p.clock.end())
+	p.mu.Unlock()
+	s.live, s.lastSeen = nil, now
 	s.timeline.breakOff(now)
 	s.index.Store(s.timeline.index(s.epoch, now, false))
+	if reason != nil && p.evicted != nil {
+		go p.evicted(reason)
+	}
 }
+
+// errClosed is what Write returns after Close.
+var errClosed = errors.New("the publisher is closed")
 
 // expire ends a stream whose publisher has been away for too long, and says
 // whether even its viewers have had their time.
