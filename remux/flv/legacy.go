@@ -9,6 +9,7 @@ import (
 // Frame types in the upper bits of a video body's first byte (E.4.3.1).
 const (
 	frameKey          = 1
+	frameInter        = 2
 	frameGeneratedKey = 4 // made by a server
 	frameCommand      = 5
 )

@@ -62,35 +62,21 @@ const (
 
 const fourCCSize = 4
 
-// videoFourCC and audioFourCC return 0 for a codec that is not known here.
-func videoFourCC(b []byte) av.Codec {
-	switch string(b) {
-	case "avc1":
-		return av.H264
-	case "hvc1":
-		return av.HEVC
-	case "av01":
-		return av.AV1
-	case "vp09":
-		return av.VP9
-	}
-	return 0
+// fourCCs name the codecs of the enhanced form.
+var fourCCs = [...]string{
+	av.H264: "avc1", av.HEVC: "hvc1", av.AV1: "av01", av.VP9: "vp09",
+	av.AAC: "mp4a", av.MP3: ".mp3", av.Opus: "Opus", av.FLAC: "fLaC", av.AC3: "ac-3", av.EAC3: "ec-3",
 }
 
-func audioFourCC(b []byte) av.Codec {
-	switch string(b) {
-	case "mp4a":
-		return av.AAC
-	case ".mp3":
-		return av.MP3
-	case "Opus":
-		return av.Opus
-	case "fLaC":
-		return av.FLAC
-	case "ac-3":
-		return av.AC3
-	case "ec-3":
-		return av.EAC3
+// videoFourCC and audioFourCC return 0 for a codec that is not known here.
+func videoFourCC(b []byte) av.Codec { return findFourCC(b, av.H264, av.VP9) }
+func audioFourCC(b []byte) av.Codec { return findFourCC(b, av.AAC, av.EAC3) }
+
+func findFourCC(b []byte, first, last av.Codec) av.Codec {
+	for c := first; c <= last; c++ {
+		if string(b) == fourCCs[c] {
+			return c
+		}
 	}
 	return 0
 }
