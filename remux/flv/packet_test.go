@@ -1,6 +1,7 @@
 package flv
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/hex"
 	"errors"
@@ -27,12 +28,11 @@ func unhex(t testing.TB, s string) []byte {
 // pts, dts, size, flags.
 func TestParseFilesLikeFFprobe(t *testing.T) {
 	for name, codecs := range map[string][2]av.Codec{"h264_aac": {av.H264, av.AAC}, "mp3": {0, av.MP3}} {
-		f, err := os.Open("testdata/" + name + ".csv")
+		text, err := os.ReadFile("testdata/" + name + ".csv")
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := csv.NewReader(f).ReadAll()
-		f.Close()
+		want, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
 		if err != nil {
 			t.Fatal(err)
 		}
