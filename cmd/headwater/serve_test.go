@@ -200,9 +200,22 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		}
 		return err != nil
 	})
+	time.Sleep(sameSignal)
 	start := time.Now()
 	if code := p.end(t, syscall.SIGTERM); code != exitFailed || time.Since(start) > 3*time.Second {
 		t.Errorf("exit code %d after %s\n%s", code, time.Since(start), p.log)
+	}
+}
+
+// TestSignalTwiceAtOnce: a signal that a wrapper doubles is still one wish to
+// end in order.
+func TestSignalTwiceAtOnce(t *testing.T) {
+	p := startServe(t, nil, "--data", t.TempDir())
+	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.end(t, syscall.SIGTERM); code != exitOK || strings.Contains(p.log.String(), "at once") {
+		t.Errorf("exit code %d\n%s", code, p.log)
 	}
 }
 

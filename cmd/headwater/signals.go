@@ -6,7 +6,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// sameSignal is the time in which a further signal is the first one over again:
+// a wrapper that passes on what its whole process group got sends it twice.
+const sameSignal = 100 * time.Millisecond
 
 // untilSignal returns a context that ends at the first SIGTERM or SIGINT. The
 // second ends the process at once: whoever sends it has waited enough.
@@ -16,15 +21,19 @@ func untilSignal(parent context.Context, log *slog.Logger) (ctx context.Context,
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	done := make(chan struct{})
 	go func() {
-		for n := 0; ; n++ {
+		var first time.Time
+		for {
 			select {
 			case s := <-signals:
-				if n > 0 {
+				switch {
+				case first.IsZero():
+					first = time.Now()
+					log.Info("shutting down", "signal", s.String())
+					cancel()
+				case time.Since(first) > sameSignal:
 					log.Warn("ending at once", "signal", s.String())
 					os.Exit(exitFailed)
 				}
-				log.Info("shutting down", "signal", s.String())
-				cancel()
 			case <-done:
 				return
 			}
