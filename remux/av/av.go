@@ -1,5 +1,7 @@
 // Package av holds what every other package agrees on: the coded frame, the
-// parameters a decoder needs before it (Config), and the names of codecs.
+// parameters a decoder needs before it (Config), and the names of codecs. It also
+// reads those parameters from the records that encoders send (NewVideoTrack,
+// NewAudioTrack) and walks the NAL units of a frame.
 //
 // Everything here is immutable once it has been handed on. A frame's bytes are
 // shared by every viewer and every rendering; the garbage collector is the

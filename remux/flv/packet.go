@@ -45,6 +45,42 @@ type Packet struct {
 	multi multitrack
 }
 
+// ParseVideo says what the body of a video message carries.
+func ParseVideo(body []byte) (Packet, error) {
+	if len(body) == 0 {
+		return Packet{}, fmt.Errorf("video: %w", ErrEmpty)
+	}
+	var p Packet
+	var err error
+	if body[0]&0x80 != 0 {
+		p, err = parseExVideo(body)
+	} else {
+		p, err = parseLegacyVideo(body)
+	}
+	if err != nil {
+		return Packet{}, fmt.Errorf("video: %w", err)
+	}
+	return p, nil
+}
+
+// ParseAudio says what the body of an audio message carries.
+func ParseAudio(body []byte) (Packet, error) {
+	if len(body) == 0 {
+		return Packet{}, fmt.Errorf("audio: %w", ErrEmpty)
+	}
+	var p Packet
+	var err error
+	if body[0]>>4 == legacyEx {
+		p, err = parseExAudio(body)
+	} else {
+		p, err = parseLegacyAudio(body)
+	}
+	if err != nil {
+		return Packet{}, fmt.Errorf("audio: %w", err)
+	}
+	return p, nil
+}
+
 // Packet types of Enhanced RTMP; the numbers of the video and the audio lists
 // that mean the same are the same.
 const (
