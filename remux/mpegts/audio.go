@@ -64,10 +64,10 @@ func (q *audioQueue) follows(i int) bool {
 	return q.rest[i].Time-q.rest[i-1].Time == int64(q.track.FrameSamples)
 }
 
-// write appends frames with their headers.
-func (q *audioQueue) write(w *packetWriter, frames []av.Sample) {
-	for i := range frames {
-		data := frames[i].Data
+// write appends the frames of the PES packet with their headers.
+func (q *audioQueue) write(w *packetWriter) {
+	for i := range q.frames {
+		data := q.frames[i].Data
 		if q.header > 0 {
 			h := q.adts.header(len(data))
 			w.write(h[:])

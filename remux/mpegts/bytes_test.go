@@ -134,23 +134,25 @@ func TestPackets(t *testing.T) {
 		size   int
 		pcr    int64
 		random bool
-		last   bool
+		extra  int
 		want   []string
 	}{
-		{"full", 184, noPCR, false, false, []string{"4741001e" + aa(184)}},
-		{"one byte short", 183, noPCR, false, false, []string{"4741003e 00" + aa(183)}},
-		{"two bytes short", 182, noPCR, false, false, []string{"4741003e 0100" + aa(182)}},
-		{"one byte over", 185, noPCR, false, false, []string{"4741001e" + aa(184), "4701003f b600" + ff(181) + aa(1)}},
-		{"random access", 182, noPCR, true, false, []string{"4741003e 0140" + aa(182)}},
-		{"PCR", 176, 63000, false, false, []string{"4741003e 0710 00007b0c7e00" + aa(176)}},
-		{"PCR, random access, short", 170, 63000, true, false, []string{"4741003e 0d50 00007b0c7e00" + ff(6) + aa(170)}},
-		{"PCR, over", 177, 63000, false, false, []string{"4741003e 0710 00007b0c7e00" + aa(176), "4701003f b600" + ff(181) + aa(1)}},
-		{"last, to the 16th", 184 + 2, noPCR, false, true, []string{"4741001e" + aa(184), "4701003f b500" + ff(180) + aa(2)}},
+		{"full", 184, noPCR, false, 0, []string{"4741001e" + aa(184)}},
+		{"one byte short", 183, noPCR, false, 0, []string{"4741003e 00" + aa(183)}},
+		{"two bytes short", 182, noPCR, false, 0, []string{"4741003e 0100" + aa(182)}},
+		{"one byte over", 185, noPCR, false, 0, []string{"4741001e" + aa(184), "4701003f b600" + ff(181) + aa(1)}},
+		{"random access", 182, noPCR, true, 0, []string{"4741003e 0140" + aa(182)}},
+		{"PCR", 176, 63000, false, 0, []string{"4741003e 0710 00007b0c7e00" + aa(176)}},
+		{"PCR, random access, short", 170, 63000, true, 0, []string{"4741003e 0d50 00007b0c7e00" + ff(6) + aa(170)}},
+		{"PCR, over", 177, 63000, false, 0, []string{"4741003e 0710 00007b0c7e00" + aa(176), "4701003f b600" + ff(181) + aa(1)}},
+		{"spread", 184, noPCR, false, 1, []string{"4741003e 00" + aa(183), "4701003f b600" + ff(181) + aa(1)}},
+		{"spread with room", 170, 63000, true, 1, []string{"4741003e 0e50 00007b0c7e00" + ff(7) + aa(169), "4701003f b600" + ff(181) + aa(1)}},
 	}
 	for _, test := range tests {
 		w := packetWriter{}
 		w.counters[videoStream] = 14
-		w.begin(videoStream, test.size, test.pcr, test.random, test.last)
+		w.spread[videoStream] = spread{unit: 1, extra: test.extra}
+		w.begin(videoStream, test.size, test.pcr, test.random)
 		w.write(bytes.Repeat([]byte{0xaa}, test.size))
 		if want := unhex(t, strings.Join(test.want, "")); !bytes.Equal(w.dst, want) || w.packets != len(want)/188 {
 			t.Errorf("%s: % x, want % x", test.name, w.dst, want)
@@ -158,23 +160,42 @@ func TestPackets(t *testing.T) {
 	}
 }
 
-// However long the last PES packet is and whatever came before, it ends with a
-// 16th packet, each packet has a payload, and no more packets are used than that
-// takes.
-func TestLastPacket(t *testing.T) {
+// However long the longest PES packet is and whatever else there is, the stream
+// has a multiple of 16 packets, each with a payload, and none more than that
+// takes; the header is in one piece where that can be.
+func TestPlan(t *testing.T) {
 	for size := 16; size < 3200; size++ {
-		for used := range 16 {
-			w := packetWriter{dry: true}
-			w.counters[videoStream] = uint8(used)
-			w.begin(videoStream, size, 0, true, true)
-			packets := w.packets
-			w = packetWriter{}
-			w.counters[videoStream] = uint8(used)
-			w.begin(videoStream, size, 0, true, true)
-			w.write(make([]byte, size))
-			least := (size + 8 + 183) / 184
-			if (used+w.packets)%16 != 0 || w.packets-least > 15 || w.packets != packets || len(w.dst) != w.packets*188 {
-				t.Fatalf("%d bytes after %d packets: %d packets, %d counted", size, used, w.packets, packets)
+		for others := range 16 {
+			put := func(w *packetWriter, size int, pcr int64) (first int) {
+				w.begin(videoStream, size, pcr, pcr != noPCR)
+				if !w.dry {
+					w.write(make([]byte, 1))
+					first = 1 + w.room
+					w.write(make([]byte, size-1))
+				}
+				return first
+			}
+			write := func(w *packetWriter) (first int) {
+				for i := range others + 1 {
+					if i == others/2 {
+						first = put(w, size, 0)
+					} else {
+						put(w, 16, noPCR)
+					}
+				}
+				return first
+			}
+			measure := packetWriter{dry: true}
+			write(&measure)
+			w := measure.planned(nil)
+			room := cap(w.dst)
+			first := write(&w)
+			least := others + (size+8+183)/184
+			if w.packets%16 != 0 || w.packets-least > 15 || len(w.dst) != w.packets*188 || cap(w.dst) != room {
+				t.Fatalf("%d bytes and %d others: %d packets, %d bytes of %d", size, others, w.packets, len(w.dst), room)
+			}
+			if first < min(19, size-15) && size > 16 {
+				t.Fatalf("%d bytes and %d others: %d of them in the first packet", size, others, first)
 			}
 		}
 	}

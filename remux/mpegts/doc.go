@@ -12,10 +12,11 @@
 //     segment's sequence number modulo 16.
 //   - Every other PID has a multiple of 16 packets with payload in each segment
 //     (a track without samples has 0), so its counter begins at 0 in each one.
-//     To get there the last PES packet of a PID is spread over up to 15
+//     To get there the longest PES packet of a PID is spread over up to 15
 //     packets more than it needs, which are filled up with stuffing in the
 //     adaptation field. Packets without payload do not count, so they cannot
-//     serve for this; they repeat the counter of the packet before.
+//     serve for this; they repeat the counter of the packet before. What is
+//     longest a first run over the samples finds, which only measures.
 //
 // That costs 1.4 KB a PID and segment on average, and no null packets.
 //

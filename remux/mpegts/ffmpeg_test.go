@@ -57,6 +57,7 @@ var mediaTests = []struct {
 	{"video only", fmt.Sprintf(testPicture, "60") + testH264, 0, "h264"},
 	{"2 fps", fmt.Sprintf(testPicture, "2") + testH264, 0, "h264"},
 	{"audio only", fmt.Sprintf(testSound, 48000) + "-c:a aac", 0, "aac"},
+	{"silence", "-f lavfi -i anullsrc=r=44100:cl=mono:d=8 -c:a aac -b:a 8k", 0, "aac"},
 	{"MP3 only", fmt.Sprintf(testSound, 48000) + "-c:a libmp3lame", 0, "mp3"},
 	{"over 2^33", fmt.Sprintf(testPicture+testSound, "25", 44100) + testH264 + "-c:a aac", 95440 * time.Second, "h264 aac"},
 	{"beyond 2^33", fmt.Sprintf(testPicture+testSound, "25", 48000) + testH264 + "-c:a aac", 200000 * time.Second, "h264 aac"},
@@ -75,8 +76,14 @@ func TestMedia(t *testing.T) {
 			if len(segments) < 4 {
 				t.Fatalf("%d segments", len(segments))
 			}
+			if strings.Contains(test.name, "B-frames") && !reordered(s.video) {
+				t.Fatal("the encoder made no B-frames")
+			}
 			out := render(t, segments)
-			checkMedia(t, s, out)
+			pes := checkMedia(t, s, out)
+			if first, last := pes[0], pes[len(pes)-1]; (first.pts > last.pts) != (test.name == "over 2^33") {
+				t.Errorf("PTS from %d to %d", first.pts, last.pts)
+			}
 			compareWithSource(t, s, out, source, test.streams)
 			playPlaylist(t, segments, out)
 		})
@@ -114,8 +121,19 @@ func TestAC3(t *testing.T) {
 	}
 }
 
-// checkMedia runs the checker over real media.
-func checkMedia(t *testing.T, s *flvStream, out [][]byte) {
+// reordered says whether some frame is shown before one that is decoded earlier.
+func reordered(samples []av.Sample) bool {
+	for i := 1; i < len(samples); i++ {
+		if samples[i].DTS+samples[i].CTS < samples[i-1].DTS+samples[i-1].CTS {
+			return true
+		}
+	}
+	return false
+}
+
+// checkMedia runs the checker over real media and returns the PES packets of the
+// stream that has the PCR.
+func checkMedia(t *testing.T, s *flvStream, out [][]byte) []*pesPacket {
 	t.Helper()
 	types := map[int]byte{}
 	if s.config.Video != nil {
@@ -136,6 +154,7 @@ func checkMedia(t *testing.T, s *flvStream, out [][]byte) {
 	if n := len(c.pes[testVideoPID]); n != len(s.video) {
 		t.Errorf("%d access units of %d frames", n, len(s.video))
 	}
+	return c.pes[c.clockPID()]
 }
 
 // compareWithSource has FFmpeg read the segments in a row: packets, times and

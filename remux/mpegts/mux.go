@@ -34,8 +34,9 @@ type muxer struct {
 	end   int64 // all are below
 }
 
-func newMuxer(p program, s *Segment, start time.Duration) muxer {
+func newMuxer(w packetWriter, p program, s *Segment, start time.Duration) muxer {
 	m := muxer{
+		w:       w,
 		program: p,
 		video:   videoQueue{track: p.video, rest: s.Video, shift: shift(s.Video)},
 		start:   ticks(int64(start), int64(time.Second)),
@@ -58,8 +59,10 @@ func (m *muxer) run() {
 	for m.video.ok || m.audio.ok {
 		if m.video.ok && (!m.audio.ok || m.video.dts <= m.audio.pts) {
 			m.writeVideo()
+			m.video.advance()
 		} else {
 			m.writeAudio()
+			m.audio.advance()
 		}
 	}
 	m.advanceClock(m.end)
@@ -72,30 +75,28 @@ func (m *muxer) tables() {
 }
 
 func (m *muxer) writeVideo() {
-	unit, pts, dts := m.video.unit, m.video.pts, m.video.dts
-	m.video.advance()
-	pcr := m.clock(videoStream, dts)
-	dts += m.video.shift
-	header := pes{streamID: streamIDVideo, payload: unit.size, pts: max(pts, dts) + Offset, dts: dts + Offset}
-	if m.begin(videoStream, &header, pcr, unit.key, !m.video.ok) {
-		unit.write(&m.w)
+	q := &m.video
+	pcr := m.clock(videoStream, q.dts)
+	dts := q.dts + q.shift
+	header := pes{streamID: streamIDVideo, payload: q.unit.size, pts: max(q.pts, dts) + Offset, dts: dts + Offset}
+	if m.begin(videoStream, &header, pcr, q.unit.key) {
+		q.unit.write(&m.w)
 	}
 }
 
 func (m *muxer) writeAudio() {
-	frames, size, pts := m.audio.frames, m.audio.size, m.audio.pts
-	m.audio.advance()
-	pcr := m.clock(audioStream, pts)
-	header := pes{streamID: m.program.format.streamID, payload: size, pts: pts + Offset, dts: pts + Offset}
-	if m.begin(audioStream, &header, pcr, m.program.video == nil, !m.audio.ok) {
-		m.audio.write(&m.w, frames)
+	q := &m.audio
+	pcr := m.clock(audioStream, q.pts)
+	header := pes{streamID: q.format.streamID, payload: q.size, pts: q.pts + Offset, dts: q.pts + Offset}
+	if m.begin(audioStream, &header, pcr, m.program.video == nil) {
+		q.write(&m.w)
 	}
 }
 
 // begin writes the header of a PES packet, and says whether its payload is to be
 // written.
-func (m *muxer) begin(st stream, p *pes, pcr int64, randomAccess, last bool) bool {
-	m.w.begin(st, p.headerLen()+p.payload, pcr, randomAccess, last)
+func (m *muxer) begin(st stream, p *pes, pcr int64, randomAccess bool) bool {
+	m.w.begin(st, p.headerLen()+p.payload, pcr, randomAccess)
 	if m.w.dry {
 		return false
 	}

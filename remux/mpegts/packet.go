@@ -3,6 +3,7 @@ package mpegts
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 )
 
 const (
@@ -41,9 +42,11 @@ var stuffing = bytes.Repeat([]byte{0xff}, packetSize)
 // write takes its bytes in pieces.
 type packetWriter struct {
 	dst      []byte
-	dry      bool               // only count packets
-	packets  int                // written, or counted
+	dry      bool               // only measure: for planned
+	packets  int                // written, or measured
 	counters [streamCount]uint8 // of each stream's next packet with payload; only the low 4 bits are written
+	units    [streamCount]int   // PES packets begun
+	spread   [streamCount]spread
 
 	// The PES packet in progress.
 	stream       stream
@@ -55,28 +58,55 @@ type packetWriter struct {
 	room         int   // bytes that fit into the packet which is open
 }
 
+// spread is a PES packet that takes more transport packets than it needs, so that
+// the stream has a multiple of 16 in the end.
+type spread struct {
+	unit  int // which one, counted from 1: the longest, so that its header stays whole
+	size  int // its bytes
+	extra int // packets
+}
+
 // begin starts a PES packet of size bytes, header included, in as few packets as
-// hold it. If last is set it takes as many more as bring the PID to a multiple of
-// 16; size must be 16 at least then, as each packet gets a byte.
-func (w *packetWriter) begin(st stream, size int, pcr int64, randomAccess, last bool) {
+// hold it, unless it is the one to be spread.
+func (w *packetWriter) begin(st stream, size int, pcr int64, randomAccess bool) {
 	w.stream, w.first, w.pcr, w.randomAccess = st, true, pcr, randomAccess
 	w.left, w.room = size, 0
-	w.ahead = (w.headLen() + size + bodySize - 1) / bodySize
-	if last {
-		w.ahead += -(int(w.counters[st]) + w.ahead) & 15
-	}
-	if w.dry {
+	w.ahead = (headLen(pcr, randomAccess) + size + bodySize - 1) / bodySize
+	w.units[st]++
+	spread := &w.spread[st]
+	switch {
+	case w.dry:
 		w.packets += w.ahead
 		w.counters[st] += uint8(w.ahead)
+		if size > spread.size {
+			spread.unit, spread.size = w.units[st], size
+		}
+	case w.units[st] == spread.unit:
+		w.ahead += spread.extra
 	}
 }
 
-// headLen is how much of the first packet its adaptation field takes.
-func (w *packetWriter) headLen() int {
+// planned returns a writer for what w has measured: it appends to dst, which has
+// room for all of it, and each stream of PES packets gets a multiple of 16
+// packets. The longest PES packet of each has 16 bytes at least.
+func (w *packetWriter) planned(dst []byte) packetWriter {
+	packets, spread := w.packets, w.spread
+	for st := range spread {
+		if spread[st].unit > 0 {
+			spread[st].extra = int(-w.counters[st] & 15)
+			packets += spread[st].extra
+		}
+	}
+	return packetWriter{dst: slices.Grow(dst, packets*packetSize), spread: spread}
+}
+
+// headLen is how much of its first packet a PES packet leaves to the adaptation
+// field.
+func headLen(pcr int64, randomAccess bool) int {
 	switch {
-	case w.pcr != noPCR:
+	case pcr != noPCR:
 		return adaptationLen + pcrLen
-	case w.randomAccess:
+	case randomAccess:
 		return adaptationLen
 	}
 	return 0
@@ -101,7 +131,7 @@ func (w *packetWriter) open() {
 	head := 0
 	header := uint32(headerPayload)
 	if w.first {
-		head = w.headLen()
+		head = headLen(w.pcr, w.randomAccess)
 		header |= headerUnitStart
 	}
 	w.ahead--

@@ -3,7 +3,6 @@ package mpegts
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"headwater/remux/av"
@@ -45,12 +44,9 @@ func AppendSegment(dst []byte, s *Segment) ([]byte, error) {
 	if d := s.End - start; d > maxDuration {
 		return dst, fmt.Errorf("segment of %v", d)
 	}
-	m := newMuxer(p, s, start)
-	m.w.dry = true
-	m.run()
-	dst = slices.Grow(dst, m.w.packets*packetSize)
-	m = newMuxer(p, s, start)
-	m.w.dst = dst
+	measure := newMuxer(packetWriter{dry: true}, p, s, start)
+	measure.run()
+	m := newMuxer(measure.w.planned(dst), p, s, start)
 	m.run()
 	return m.w.dst, nil
 }
