@@ -125,18 +125,12 @@ func dOps(head []byte) ([]byte, error) {
 }
 
 // dfLa returns a FLACSpecificBox with the STREAMINFO block alone (FLAC in
-// ISOBMFF, 3.3.2): what a decoder needs, and the only block that a live encoder
-// sends. The record may begin with the stream marker, with the block's header,
-// or with STREAMINFO itself.
-func dfLa(record []byte) ([]byte, error) {
+// ISOBMFF, 3.3.2), which is what a decoder needs.
+func dfLa(info []byte) ([]byte, error) {
 	const size = 34
-	header := []byte{0x80, 0, 0, size} // last block, type 0
-	info, _ := bytes.CutPrefix(record, []byte("fLaC"))
-	if len(info) >= len(header)+size && info[0]&0x7f == 0 && bytes.Equal(info[1:4], header[1:]) {
-		info = info[len(header):][:size]
-	}
 	if len(info) != size {
 		return nil, errors.New("no STREAMINFO")
 	}
-	return fullBox("dfLa", 0, 0, header, info), nil
+	const lastBlock = 0x80
+	return fullBox("dfLa", 0, 0, []byte{lastBlock, 0, 0, size}, info), nil
 }

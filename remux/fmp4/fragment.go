@@ -52,7 +52,8 @@ func AppendFragment(dst []byte, f *Fragment) ([]byte, error) {
 	if len(f.Audio) > 0 && (f.Config == nil || f.Config.Audio == nil) {
 		return dst, errors.New("audio samples without an audio track")
 	}
-	video, audio := run{id: videoTrackID, samples: f.Video, end: f.VideoEnd}, run{id: audioTrackID, samples: f.Audio, end: f.AudioEnd}
+	video := run{id: videoTrackID, samples: f.Video, end: f.VideoEnd}
+	audio := run{id: audioTrackID, samples: f.Audio, end: f.AudioEnd}
 	if err := video.measure(); err != nil {
 		return dst, fmt.Errorf("measure video: %w", err)
 	}

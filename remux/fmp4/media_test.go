@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,7 +36,7 @@ func TestMP4Media(t *testing.T) {
 		{"H.264 at 23.976 and MP3", "-c:v libx264 -preset veryfast -bf 2 -x264-params b-pyramid=normal " + picture, "-c:a libmp3lame", "avc1 mp4a", "24000/1001", false},
 		{"anamorphic H.264", "-vf setsar=16/11 -c:v libx264 -preset veryfast -tune zerolatency " + picture, "", "avc1", "50", true},
 		{"HEVC and AC-3", "-c:v libx265 -preset ultrafast -bf 3 -tag:v hvc1 -x265-params log-level=none " + picture, "-c:a ac3", "hvc1 ac-3", "25", true},
-		{"AV1 and Opus", "-c:v libaom-av1 -usage realtime -cpu-used 8 " + picture, "-c:a libopus", "av01 Opus", "25", true},
+		{"AV1 and Opus", "-c:v libaom-av1 -usage realtime -cpu-used 8 " + picture, "-c:a libopus", "av01 Opus", "25", false},
 		{"VP9 and FLAC", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 " + picture, "-c:a flac -strict -2", "vp09 fLaC", "25", true},
 		{"E-AC-3", "", "-c:a eac3", "ec-3", "25", true},
 		{"MP3 at 22.05", "", "-c:a libmp3lame -ar 22050", "mp4a", "25", true},
@@ -43,7 +44,7 @@ func TestMP4Media(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			args := inputs(t, c.video, c.audio, c.fps)
-			args = append(args, strings.Fields("-use_editlist 0 -movflags +empty_moov+frag_keyframe+default_base_moof+delay_moov+negative_cts_offsets -video_track_timescale 90000 -f mp4")...)
+			args = append(args, strings.Fields("-use_editlist 0 -movflags +empty_moov+frag_keyframe+default_base_moof+delay_moov -video_track_timescale 90000 -f mp4")...)
 			source := filepath.Join(t.TempDir(), "source.mp4")
 			command(t, "ffmpeg", append(args, source)...)
 			b, err := os.ReadFile(source)
@@ -232,13 +233,13 @@ func fromMovie(t *testing.T, m *movie) (config *av.Config, video, audio []av.Sam
 		last := samples[len(samples)-1]
 		samples = append(samples, sample{dts: last.dts + int64(last.duration)})
 		if tr.handler == "soun" {
-			config.Audio = audioOf(t, tr)
+			config.Audio = audioOf(t, tr, samples[0].data)
 			for _, s := range samples {
 				audio = append(audio, av.Sample{Time: s.dts, Frame: &av.Frame{Kind: av.Audio, Key: true, Data: s.data}})
 			}
 			continue
 		}
-		config.Video = videoOf(t, tr)
+		config.Video = videoOf(t, tr, samples[0].data)
 		for _, s := range samples {
 			ms := func(at int64) int64 { return int64(math.Round(float64(at) * 1000 / float64(tr.timescale))) }
 			cts := time.Duration(ms(s.pts())-ms(s.dts)) * time.Millisecond
@@ -248,49 +249,59 @@ func fromMovie(t *testing.T, m *movie) (config *av.Config, video, audio []av.Sam
 	return config, video, audio
 }
 
-func videoOf(t *testing.T, tr *trackInfo) *av.Track {
+// videoOf returns the track as av reads it from its record and its first frame.
+func videoOf(t *testing.T, tr *trackInfo, frame []byte) *av.Track {
 	t.Helper()
-	track := &av.Track{Timescale: 90000, Width: tr.width(), Height: tr.height()}
-	switch tr.entry {
-	case "avc1":
-		track.Codec, track.Record = av.H264, tr.box("avcC")
-		track.ParameterSets = [][]byte{track.Record[8:][:be.Uint16(track.Record[6:])]}
-	case "hvc1":
-		track.Codec, track.Record = av.HEVC, tr.box("hvcC")
-	case "av01":
-		track.Codec, track.Record = av.AV1, tr.box("av1C")
-	case "vp09":
-		track.Codec, track.Record = av.VP9, tr.box("vpcC")[4:]
-	default:
+	codec, ok := map[string]av.Codec{"avc1": av.H264, "hvc1": av.HEVC, "av01": av.AV1, "vp09": av.VP9}[tr.entry]
+	if !ok {
 		t.Fatalf("sample entry %s", tr.entry)
+	}
+	track, err := av.NewVideoTrack(codec, tr.config[0].body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if track, err = track.WithKeyFrame(frame); err != nil {
+		t.Fatal(err)
+	}
+	if track.Width != tr.width() || track.Height != tr.height() {
+		t.Errorf("size %d×%d, want %d×%d", track.Width, track.Height, tr.width(), tr.height())
 	}
 	return track
 }
 
-func audioOf(t *testing.T, tr *trackInfo) *av.Track {
+// audioOf is videoOf for sound: what RTMP sends in front, or the first frame.
+func audioOf(t *testing.T, tr *trackInfo, frame []byte) *av.Track {
 	t.Helper()
-	track := &av.Track{Timescale: int64(tr.timescale), SampleRate: int(tr.timescale), Channels: 2}
+	codec, data := av.Codec(0), frame
 	switch tr.entry {
 	case "mp4a": // ffmpeg's descriptors begin at known places: see TestInitEntries
 		esds := tr.box("esds")
-		track.Codec = av.MP3
+		codec = av.MP3
 		if esds[17] == objectAAC {
-			track.Codec, track.Record = av.AAC, esds[35:][:esds[34]]
+			codec, data = av.AAC, esds[35:][:esds[34]]
 		}
 	case "Opus":
 		d, le := tr.box("dOps"), binary.LittleEndian
-		track.Codec, track.Record = av.Opus, append([]byte("OpusHead\x01"), d[1])
-		track.Record = le.AppendUint16(track.Record, be.Uint16(d[2:]))
-		track.Record = le.AppendUint32(track.Record, be.Uint32(d[4:]))
-		track.Record = append(track.Record, 0, 0, 0)
+		codec, data = av.Opus, append([]byte("OpusHead\x01"), d[1])
+		data = le.AppendUint16(data, be.Uint16(d[2:]))
+		data = le.AppendUint32(data, be.Uint32(d[4:]))
+		data = append(data, 0, 0, 0)
 	case "fLaC":
-		track.Codec, track.Record = av.FLAC, append([]byte("fLaC"), tr.box("dfLa")[4:]...)
+		codec, data = av.FLAC, append([]byte("fLaC"), tr.box("dfLa")[4:]...)
 	case "ac-3":
-		track.Codec, track.Record = av.AC3, tr.box("dac3")
+		codec = av.AC3
 	case "ec-3":
-		track.Codec, track.Record = av.EAC3, tr.box("dec3")
-	default:
-		t.Fatalf("sample entry %s", tr.entry)
+		codec = av.EAC3
+	}
+	track, err := av.NewAudioTrack(codec, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dolby := slices.Concat(tr.box("dac3"), tr.box("dec3")); dolby != nil && !bytes.Equal(track.Record, dolby) {
+		t.Errorf("%v: record %x, want %x", codec, track.Record, dolby)
+	}
+	if track.Timescale != int64(tr.timescale) {
+		t.Errorf("clock %d, want %d", track.Timescale, tr.timescale)
 	}
 	return track
 }

@@ -1,7 +1,6 @@
 package fmp4
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -16,15 +15,18 @@ import (
 // hvc1 and avc1 rather than hev1 and avc3: parameter sets are in the record
 // (Apple's authoring rules, 1.10).
 func videoEntry(t *av.Track) ([]byte, error) {
+	if len(t.Record) == 0 {
+		return nil, errors.New("no decoder configuration record")
+	}
 	switch t.Codec {
 	case av.H264:
-		return visualEntry("avc1", t, "avcC", t.Record) // 14496-15, 5.4
+		return visualEntry("avc1", t, box("avcC", t.Record)) // 14496-15, 5.4
 	case av.HEVC:
-		return visualEntry("hvc1", t, "hvcC", t.Record) // 14496-15, 8.4
+		return visualEntry("hvc1", t, box("hvcC", t.Record)) // 14496-15, 8.4
 	case av.AV1:
-		return visualEntry("av01", t, "av1C", t.Record)
+		return visualEntry("av01", t, box("av1C", t.Record))
 	case av.VP9:
-		return visualEntry("vp09", t, "vpcC", vpcC(t.Record))
+		return visualEntry("vp09", t, fullBox("vpcC", 1, 0, t.Record))
 	}
 	return nil, errors.New("not a video codec")
 }
@@ -32,10 +34,7 @@ func videoEntry(t *av.Track) ([]byte, error) {
 // visualEntry is a VisualSampleEntry (14496-12, 12.1.3) with the codec's
 // configuration box and, for pixels that are not square, pasp: a browser takes
 // the shape of the picture from here and not from the parameter sets.
-func visualEntry(name string, t *av.Track, config string, record []byte) ([]byte, error) {
-	if len(record) == 0 {
-		return nil, errors.New("no decoder configuration record")
-	}
+func visualEntry(name string, t *av.Track, config []byte) ([]byte, error) {
 	if t.Width <= 0 || t.Height <= 0 || t.Width > math.MaxUint16 || t.Height > math.MaxUint16 {
 		return nil, fmt.Errorf("picture size %d×%d", t.Width, t.Height)
 	}
@@ -51,18 +50,7 @@ func visualEntry(name string, t *av.Track, config string, record []byte) ([]byte
 		u32(resolution, resolution, 0),
 		u16(1), make([]byte, 32), // frame_count, compressorname
 		u16(24, math.MaxUint16), // depth, pre_defined
-		box(config, record), pasp), nil
-}
-
-// vpcC returns the body of a vpcC box. It is a full box of version 1, and
-// encoders differ in whether those four bytes belong to the record. No record
-// begins like them: their third byte would be a bit depth of 0.
-func vpcC(record []byte) []byte {
-	head := u32(1 << 24)
-	if len(record) == 0 || bytes.HasPrefix(record, head) {
-		return record
-	}
-	return append(head, record...)
+		config, pasp), nil
 }
 
 // sampleAspects are the pixel shapes that parameter sets name by number
