@@ -6,9 +6,8 @@
 //	go test -tags e2e -count=1 ./scripts/e2e/...
 //
 // It needs ffmpeg and ffprobe; what needs GStreamer or VLC is skipped where
-// they are missing, unless HEADWATER_E2E_ALL is set. HEADWATER_E2E_BINARY names
-// a binary to test instead of building one, and HEADWATER_E2E_KEEP a directory
-// for the captures of tests that failed.
+// they are missing, unless E2E_ALL is set. E2E_BINARY names a binary to test
+// instead of building one.
 //
 // The checks themselves are checked too: TestSelf… run them over files that
 // ffmpeg wrote, whole and damaged, so that a silent checker would be noticed.

@@ -257,8 +257,8 @@ func (f segmentFile) within(tr track, i int) track {
 }
 
 // checkCuts checks where the segments begin and how long they say they are:
-// each starts with a key frame, its sound with its picture, and EXTINF is the
-// time from its first picture (or sound) to the next segment's, in sum to
+// each starts with a key frame, its sound with its picture (but for the first,
+// where a publisher may start them apart), and EXTINF is the time from its first picture (or sound) to the next segment's, in sum to
 // within a millisecond.
 func (f segmentFile) checkCuts() (errs []error) {
 	lead := f.video
@@ -283,7 +283,7 @@ func (f segmentFile) checkCuts() (errs []error) {
 			errs = append(errs, fmt.Errorf("%s: begins %v off the sum of EXTINF before it", s.uri, d))
 		}
 		said += s.duration()
-		if sound := f.within(f.audio, i); len(f.video) > 0 && len(f.audio) > 0 {
+		if sound := f.within(f.audio, i); i > 0 && len(f.video) > 0 && len(f.audio) > 0 {
 			if len(sound) == 0 {
 				errs = append(errs, fmt.Errorf("%s: holds no sound", s.uri))
 			} else if skew := sound[0].pts - first[0].dts; skew.Abs() > 200*time.Millisecond {

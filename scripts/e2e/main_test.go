@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 
 // buildServer builds the command as it ships: static, without cgo.
 func buildServer(dir string) (string, error) {
-	if path := os.Getenv("HEADWATER_E2E_BINARY"); path != "" {
+	if path := os.Getenv("E2E_BINARY"); path != "" {
 		return filepath.Abs(path)
 	}
 	path := filepath.Join(dir, "headwater")

@@ -3,9 +3,12 @@
 package e2e
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,15 +24,7 @@ func TestSecondPublisher(t *testing.T) {
 	first := src.publish(t, s.publishURL("x"))
 	waitFLV(t, flv, 100_000)
 	for range 2 {
-		second := src.publish(t, s.publishURL("x"))
-		select {
-		case <-second.done:
-		case <-time.After(15 * time.Second):
-			t.Fatalf("the second publisher is still there\n%s", second.log.tail(4000))
-		}
-		if second.err == nil || !strings.Contains(second.log.String(), "NetStream.Publish.BadName") {
-			t.Errorf("the second publisher: %v, without NetStream.Publish.BadName\n%s", second.err, second.log.tail(4000))
-		}
+		checkRefused(t, src, s, "x")
 	}
 	if !first.running() {
 		t.Fatalf("the first publisher ended: %v\n%s", first.err, first.log.tail(4000))
@@ -43,17 +38,61 @@ func TestBadName(t *testing.T) {
 	t.Parallel()
 	src := sourceNamed(t, "bframes")
 	s := startServer(t)
-	for _, name := range []string{"a b", "..", "x<y>", strings.Repeat("a", 129)} {
-		p := src.publish(t, s.publishURL(name))
-		select {
-		case <-p.done:
-		case <-time.After(15 * time.Second):
-			t.Fatalf("%q is accepted\n%s", name, p.log.tail(4000))
-		}
-		if p.err == nil || !strings.Contains(p.log.String(), "NetStream.Publish.BadName") {
-			t.Errorf("%q: %v, without NetStream.Publish.BadName\n%s", name, p.err, p.log.tail(4000))
-		}
+	for _, name := range []string{"..", "x<y>", "x*", strings.Repeat("a", 129)} {
+		checkRefused(t, src, s, name)
 	}
+}
+
+// checkRefused publishes through a relay that keeps what the server says:
+// ffmpeg itself shows the description of an error, not its code.
+func checkRefused(t *testing.T, src *source, s *server, name string) {
+	t.Helper()
+	relay, said := recordingRelay(t, s.rtmp)
+	p := src.publish(t, "rtmp://"+relay+"/live/"+name)
+	select {
+	case <-p.done:
+	case <-time.After(15 * time.Second):
+		t.Fatalf("publishing %q is accepted\n%s", name, p.log.tail(4000))
+	}
+	if p.err == nil || !strings.Contains(p.log.String(), "Server error") {
+		t.Errorf("publishing %q: %v, and ffmpeg shows no reason\n%s", name, p.err, p.log.tail(4000))
+	}
+	if !strings.Contains(said.String(), "NetStream.Publish.BadName") {
+		t.Errorf("publishing %q: no NetStream.Publish.BadName in %q", name, said.tail(500))
+	}
+}
+
+// recordingRelay passes one connection on to addr and keeps the answers.
+func recordingRelay(t *testing.T, addr string) (string, *lockedBuffer) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := &lockedBuffer{}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		client, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer client.Close()
+		server, err := net.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		defer server.Close()
+		wg.Go(func() {
+			_, _ = io.Copy(server, client)
+			server.Close()
+		})
+		_, _ = io.Copy(io.MultiWriter(client, said), server)
+	})
+	t.Cleanup(func() {
+		l.Close()
+		wg.Wait()
+	})
+	return l.Addr().String(), said
 }
 
 // TestKilledPublisher: the name is free the moment the connection breaks, and
