@@ -33,20 +33,39 @@ func (h *Handler) multivariant(w http.ResponseWriter, r *http.Request, s *remux.
 }
 
 func (h *Handler) media(w http.ResponseWriter, r *http.Request, s *remux.Stream, f remux.Format) error {
+	d, err := parseReload(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
 	ix, err := h.started(r.Context(), s)
 	if err != nil {
 		return err
 	}
-	o, err := ix.Playlist(f)
+	cache := playlistCache(ix)
+	if d.blocking && f == remux.FMP4 && !ix.Ended {
+		if ix, err = h.block(r.Context(), s, ix, d); err != nil {
+			return err
+		}
+		cache = "public, max-age=" + strconv.Itoa(int(6*ix.Target/time.Second))
+	}
+	o, err := ix.Playlist(f, d.skip)
 	if err != nil {
 		return explain(err)
 	}
-	serve(w, r, o, playlistType, playlistCache(ix))
+	serve(w, r, o, playlistType, cache)
 	return nil
 }
 
 func (h *Handler) object(w http.ResponseWriter, r *http.Request, s *remux.Stream, f remux.Format, file string) error {
-	o, err := s.Index().Object(f, file)
+	ix := s.Index()
+	if number, ok := ix.Hinted(f, file); ok {
+		var err error
+		ix, err = h.wait(r.Context(), s, 3*max(ix.Target, time.Second), func(ix *remux.Index) bool { return ix.NextPart > number || ix.Ended })
+		if err != nil {
+			return err
+		}
+	}
+	o, err := ix.Object(f, file)
 	if err != nil {
 		return explain(err)
 	}
@@ -61,20 +80,12 @@ func (h *Handler) started(ctx context.Context, s *remux.Stream) (*remux.Index, e
 	if len(ix.Segments) > 0 || ix.Ended || h.config.StartHold <= 0 {
 		return ix, nil
 	}
-	if h.holding.Add(1) > maxHolding {
-		h.holding.Add(-1)
-		return nil, unavailable("too many requests wait for streams to start")
+	started, err := h.wait(ctx, s, h.config.StartHold, func(ix *remux.Index) bool { return len(ix.Segments) > 0 || ix.Ended })
+	var late *problem
+	if errors.As(err, &late) {
+		return ix, nil // the answer is what there is
 	}
-	defer h.holding.Add(-1)
-	held, cancel := context.WithTimeout(ctx, h.config.StartHold)
-	defer cancel()
-	stop := context.AfterFunc(h.base, cancel)
-	defer stop()
-	ix, err := s.WatchIndex().Wait(held, func(ix *remux.Index) bool { return len(ix.Segments) > 0 || ix.Ended })
-	if err != nil && ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	return ix, nil
+	return started, err
 }
 
 // playlistCache is half the target duration, at least a second.

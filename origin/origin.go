@@ -42,14 +42,14 @@ type Handler struct {
 
 	viewers  sync.WaitGroup
 	watching atomic.Int64 // HTTP-FLV viewers
-	holding  atomic.Int64 // requests that wait for a stream to start
+	waiting  atomic.Int64 // HLS requests that wait for what is not there yet
 
 	base   context.Context // ends with Shutdown
 	cancel context.CancelFunc
 }
 
-// maxHolding bounds the requests that wait for streams to start.
-const maxHolding = 10000
+// maxWaiting bounds the HLS requests that wait at one time.
+const maxWaiting = 20000
 
 // New returns a Handler. Shutdown ends what it has started.
 func New(c Config) *Handler {

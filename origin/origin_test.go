@@ -309,7 +309,7 @@ func TestHeldWhileStarting(t *testing.T) {
 			answers <- answer{res.StatusCode, string(body)}
 		}()
 	}
-	for f.handler.holding.Load() < 2 {
+	for f.handler.waiting.Load() < 2 {
 		time.Sleep(time.Millisecond)
 	}
 	feed(t, f.publisher, 1000, 2100)

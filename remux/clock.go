@@ -176,7 +176,7 @@ func (s *sampleClock) place(f *av.Frame, t *av.Track) int64 {
 	if f.Kind == av.Video {
 		return at
 	}
-	length := int64(t.FrameSamples)
+	length := int64(t.Samples(f.Data))
 	if s.begun {
 		tolerance := scale(maxDrift, t.Timescale)
 		switch drift := at - s.next; {

@@ -1,6 +1,7 @@
 package remux
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -66,10 +67,12 @@ func (t *timeline) windowStart(held []*Segment) int {
 // Index is what can be asked of a stream at one moment: an immutable value that
 // is replaced at each part and segment.
 type Index struct {
-	Segments []*Segment // listed, complete, oldest first
-	Parts    []*Part    // of the segment that is open
-	Target   time.Duration
-	Ended    bool // nothing will be added
+	Segments   []*Segment // listed, complete, oldest first
+	Open       *Segment   // what there is of the next one; nil between sessions
+	Target     time.Duration
+	PartTarget time.Duration
+	NextPart   uint64 // number of the part that comes next
+	Ended      bool   // nothing will be added
 
 	held     []*Segment // all that can be fetched; Segments is its end
 	modified time.Time
@@ -77,24 +80,107 @@ type Index struct {
 	served   *servedMark
 
 	media [2]lazy // by Format
+	delta lazy    // of FMP4
 	multi [2]lazy
 }
 
 // index returns the timeline as it is now.
 func (t *timeline) index(epoch string, now time.Time, ended bool) *Index {
 	ix := &Index{
-		Segments: t.held[t.listed:],
-		Target:   t.cutter.Target,
-		Ended:    ended,
-		held:     t.held,
-		modified: now,
-		epoch:    epoch,
-		served:   t.served,
+		Segments:   t.held[t.listed:],
+		Target:     t.cutter.Target,
+		PartTarget: t.cutter.PartTarget,
+		NextPart:   t.nextPart,
+		Ended:      ended,
+		held:       t.held,
+		modified:   now,
+		epoch:      epoch,
+		served:     t.served,
 	}
-	if t.open != nil {
-		ix.Parts = t.open.Parts
+	if o := t.open; o != nil {
+		ix.Open = &Segment{ // as far as a playlist needs it
+			Sequence:              o.Sequence,
+			Discontinuity:         o.Discontinuity,
+			DiscontinuitySequence: o.DiscontinuitySequence,
+			Independent:           o.Independent,
+			Config:                o.Config,
+			Start:                 o.Start,
+			ProgramTime:           o.ProgramTime,
+			Parts:                 o.Parts,
+			init:                  o.init,
+		}
 	}
 	return ix
+}
+
+// Reached says whether the playlist has what a blocking reload asks for (6.2.5.2):
+// the whole segment with that media sequence number, or with part >= 0 that part
+// of it or anything later. A part behind the last one of a finished segment is the
+// first of the next.
+func (ix *Index) Reached(sequence uint64, part int) bool {
+	if ix.Ended {
+		return true
+	}
+	if len(ix.Segments) == 0 {
+		return false
+	}
+	newest := ix.newest()
+	if sequence < newest.Sequence {
+		return true
+	}
+	parts := 0
+	if ix.Open != nil {
+		parts = len(ix.Open.Parts)
+	}
+	if sequence == newest.Sequence {
+		return part < len(newest.Parts) || parts > 0
+	}
+	return sequence == newest.Sequence+1 && part >= 0 && part < parts
+}
+
+// Beyond says whether a blocking reload asks for more than can be expected soon:
+// more than two segments ahead, or more parts ahead than three seconds hold, at
+// least three (6.2.5.2).
+func (ix *Index) Beyond(sequence uint64, part int) bool {
+	if ix.Ended || len(ix.Segments) == 0 {
+		return false
+	}
+	ahead := 3
+	if ix.PartTarget > 0 {
+		ahead = max(ahead, int((3*time.Second+ix.PartTarget-1)/ix.PartTarget))
+	}
+	next := ix.newest().Sequence + 1
+	switch {
+	case sequence > next+1:
+		return true
+	case sequence < next:
+		return false
+	case sequence == next && ix.Open != nil:
+		return part >= len(ix.Open.Parts)+ahead
+	}
+	return part >= ahead
+}
+
+// part returns the part with that number, nil if it is gone or not there yet.
+func (ix *Index) part(number uint64) *Part {
+	if ix.Open != nil {
+		if p := findPart(ix.Open.Parts, number); p != nil {
+			return p
+		}
+	}
+	for _, s := range slices.Backward(ix.held) {
+		if p := findPart(s.Parts, number); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+func findPart(parts []*Part, number uint64) *Part {
+	if len(parts) == 0 || number < parts[0].Number || number-parts[0].Number >= uint64(len(parts)) {
+		return nil
+	}
+	return parts[number-parts[0].Number]
 }
 
 // find returns the segment with that media sequence number, nil if it is gone or

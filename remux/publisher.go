@@ -2,6 +2,7 @@ package remux
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"sync"
 	"time"
@@ -44,16 +45,17 @@ type PublisherStats struct {
 	Discontinuities          uint64
 	Malformed                uint64 // messages that could not be read
 	Unsupported              uint64 // codecs and packet types unknown here
+	OtherTracks              uint64 // packets of tracks beside the first of their kind
 	BeforeHeader             uint64 // frames before their sequence header or first key frame
 }
 
 // intake is one track's state.
 type intake struct {
-	track   *av.Track // in force
-	next    *av.Track // takes over at the next key frame
-	header  []byte    // the tag of next's sequence header
-	samples sampleClock
-	keyed   bool // a key frame has been seen in this session
+	track     *av.Track // in force
+	next      *av.Track // takes over at the next key frame
+	described uint64    // the frame header that track or next was made from
+	samples   sampleClock
+	keyed     bool // a key frame has been seen in this session
 }
 
 // message is a frame on its way in.
@@ -122,7 +124,7 @@ func (p *Publisher) Write(msgType uint8, timestamp uint32, tag []byte) error {
 	}
 	m := message{kind: kind, typ: msgType, tag: tag, packet: packet}
 	if packet.Type == flv.Multitrack {
-		return p.multitrack(m, timestamp)
+		return p.mainTrack(m, timestamp)
 	}
 	return p.media(m, timestamp)
 }
@@ -140,13 +142,28 @@ func (p *Publisher) finish() {
 	}
 }
 
-// multitrack takes the first track of a message; the others ride along in the tag.
-func (p *Publisher) multitrack(m message, timestamp uint32) error {
+// mainTrack takes track 0 out of a multitrack message, as a tag of its own: few
+// players read the others. What is wrong with those harms nobody.
+func (p *Publisher) mainTrack(m message, timestamp uint32) error {
 	for t, err := range m.packet.Tracks() {
+		if t.Track != 0 {
+			p.stats.OtherTracks++
+			continue
+		}
 		if err != nil {
 			return p.reject(err)
 		}
-		m.packet = t
+		if m.tag = t.Tag(); m.tag == nil {
+			return nil // nothing that decoding needs
+		}
+		body := flv.Body(m.tag)
+		parse := flv.ParseAudio
+		if m.kind == av.Video {
+			parse = flv.ParseVideo
+		}
+		if m.packet, err = parse(body); err != nil {
+			return p.reject(err)
+		}
 		return p.media(m, timestamp)
 	}
 	return nil
@@ -216,17 +233,46 @@ func (t *intake) newest() *av.Track {
 	return t.track
 }
 
-// learn makes a track from a frame whose codec has no sequence header.
+// learn makes a track from a frame whose codec has no sequence header, where that
+// frame says something new.
 func (t *intake) learn(m message) error {
-	if known := t.newest(); known != nil && known.Codec == m.packet.Codec || !selfDescribing(m.packet.Codec) {
+	if !selfDescribing(m.packet.Codec) {
+		return nil
+	}
+	mark := describes(m.packet.Codec, m.packet.Data)
+	known := t.newest()
+	if known != nil && known.Codec == m.packet.Codec && mark == t.described {
 		return nil
 	}
 	track, err := av.NewAudioTrack(m.packet.Codec, m.packet.Data)
 	if err != nil {
 		return err
 	}
-	t.next = track
+	t.described = mark
+	if !sameTrack(known, track) {
+		t.next = track
+	}
 	return nil
+}
+
+// describes returns those bits of a frame's header that say how to decode it, and
+// not how long it is: what is equal needs no second look.
+func describes(c av.Codec, data []byte) uint64 {
+	if len(data) < 8 {
+		return 0
+	}
+	b := binary.BigEndian.Uint64(data)
+	switch c {
+	case av.MP3: // version, layer; sampling rate; mono or not (ISO 11172-3, 2.4.2.3)
+		mono := b >> 38 & 3
+		if mono != 3 {
+			mono = 0
+		}
+		return b&0x001e_0c00_0000_0000 | mono
+	case av.AC3: // fscod, bsid, acmod (ATSC A/52, 5.3)
+		return b & 0x0000_0000_c0f8_e000
+	}
+	return b & 0x0000_0000_cff8_0000 // E-AC-3: fscod, acmod, lfeon, bsid (A/52 E.1.2)
 }
 
 // selfDescribing codecs have no sequence header in FLV: each frame says it all.
@@ -265,6 +311,11 @@ func (p *Publisher) decide() error {
 		p.video.track, p.audio.track = old.Video, old.Audio
 		p.video.next, p.audio.next = nil, nil
 	} else {
+		for _, m := range p.held {
+			if m.kind == av.Video && m.packet.Key && p.complete(m) {
+				break
+			}
+		}
 		p.switchConfig(p.start)
 	}
 	held := p.held
@@ -275,6 +326,20 @@ func (p *Publisher) decide() error {
 		}
 	}
 	return nil
+}
+
+// complete lets a new video track learn from its first key frame what its record
+// does not say. It reports whether the track wants no more.
+func (p *Publisher) complete(m message) bool {
+	t := p.video.next
+	if t == nil {
+		return true
+	}
+	full, err := t.WithKeyFrame(m.packet.Data)
+	if err == nil {
+		p.video.next = full
+	}
+	return err == nil
 }
 
 func sameTrack(a, b *av.Track) bool {
@@ -323,6 +388,9 @@ func (p *Publisher) accept(m message) error {
 	}
 	if startable := key && (m.kind == av.Video || p.config.Video == nil); startable &&
 		(p.video.next != nil || p.audio.next != nil) {
+		if m.kind == av.Video {
+			p.complete(m)
+		}
 		p.switchConfig(m.dts)
 	}
 	t.keyed = t.keyed || key

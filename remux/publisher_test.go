@@ -129,7 +129,7 @@ func decodes(t *testing.T, path string) {
 // section first.
 func download(t *testing.T, ix *Index, f Format) string {
 	t.Helper()
-	text, err := ix.Playlist(f)
+	text, err := ix.Playlist(f, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func TestReconnect(t *testing.T) {
 		publish(t, r, "x", messages).Close()
 	}
 	ix := r.Stream(Name{"live", "x"}).Index()
-	text, err := ix.Playlist(FMP4)
+	text, err := ix.Playlist(FMP4, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +318,7 @@ func TestExpire(t *testing.T) {
 	}
 	end := time.Now().Add(31 * time.Second)
 	r.expire(end)
-	text, err := s.Index().Playlist(TS)
+	text, err := s.Index().Playlist(TS, false)
 	if err != nil || !bytes.HasSuffix(text.Body, []byte("#EXT-X-ENDLIST\n")) {
 		t.Fatalf("after the window: %v, %s", err, text.Body)
 	}
@@ -377,7 +377,7 @@ func TestNamesAreNeverReused(t *testing.T) {
 	for range 3 {
 		r := NewRegistry(DefaultOptions())
 		publish(t, r, "x", messages).Close()
-		text, err := r.Stream(Name{"live", "x"}).Index().Playlist(FMP4)
+		text, err := r.Stream(Name{"live", "x"}).Index().Playlist(FMP4, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -496,5 +496,67 @@ func TestTakeover(t *testing.T) {
 	}
 	if live, _ := p.Stream().Live(); live {
 		t.Error("still live after a kick")
+	}
+}
+
+// An encoder that changes its picture size and sampling rate in mid-stream gets
+// new parameters after one discontinuity.
+func TestParametersChange(t *testing.T) {
+	_, first := testSource(t, 4)
+	_, second := encode(t, "-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=4", "-f", "lavfi", "-i", "sine=r=48000:d=4",
+		"-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-c:a", "aac", "-ac", "2")
+	r := NewRegistry(DefaultOptions())
+	p := publish(t, r, "x", first)
+	for _, m := range second {
+		if err := p.Write(m.typ, m.ts+4021, m.tag()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Close()
+	ix := p.Stream().Index()
+	text, err := ix.Playlist(FMP4, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(text.Body, []byte("#EXT-X-DISCONTINUITY\n")); n != 1 {
+		t.Errorf("%d discontinuities, want 1\n%s", n, text.Body)
+	}
+	if n := bytes.Count(text.Body, []byte("#EXT-X-MAP")); n != 2 {
+		t.Errorf("%d initialization sections, want 2", n)
+	}
+	c := ix.Segments[len(ix.Segments)-1].Config
+	if c.Video.Width != 640 || c.Audio.SampleRate != 48000 || c.Audio.Channels != 2 {
+		t.Errorf("the last segment has %d wide, %d Hz, %d channels", c.Video.Width, c.Audio.SampleRate, c.Audio.Channels)
+	}
+	var video int
+	for _, s := range ix.Segments {
+		video += len(s.video)
+	}
+	if video != 120+100 {
+		t.Errorf("%d pictures in HLS, want 220", video)
+	}
+	multi, err := ix.Multivariant(FMP4, "x")
+	if err != nil || !bytes.Contains(multi.Body, []byte("RESOLUTION=640x360,FRAME-RATE=25.000")) {
+		t.Errorf("multivariant: %v\n%s", err, multi.Body)
+	}
+}
+
+func TestMP3ChangesItsRate(t *testing.T) {
+	_, first := encode(t, "-f", "lavfi", "-i", "sine=r=44100:d=5", "-c:a", "libmp3lame")
+	_, second := encode(t, "-f", "lavfi", "-i", "sine=r=22050:d=5", "-c:a", "libmp3lame")
+	r := NewRegistry(DefaultOptions())
+	p := publish(t, r, "x", first)
+	for _, m := range second {
+		if err := p.Write(m.typ, m.ts+5000, m.tag()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Close()
+	ix := p.Stream().Index()
+	if c := ix.Segments[0].Config; c.Audio.SampleRate != 44100 || c.Video != nil {
+		t.Errorf("first: %+v", c.Audio)
+	}
+	if c := ix.Segments[len(ix.Segments)-1].Config; c.Audio.SampleRate != 22050 {
+		t.Errorf("last: %d Hz", c.Audio.SampleRate)
 	}
 }

@@ -47,50 +47,95 @@ func (f Format) Supports(c *av.Config) error {
 	return nil
 }
 
-// Playlist returns the media playlist. It fails with ErrNotReady before the first
-// segment, and with the reason where the format cannot carry the codecs.
-func (ix *Index) Playlist(f Format) (*Object, error) {
+// Playlist returns the media playlist; with delta, and where it is possible, the
+// update that leaves out what a client knows. It fails with ErrNotReady before the
+// first segment, and with ErrCodec.
+func (ix *Index) Playlist(f Format, delta bool) (*Object, error) {
 	if len(ix.Segments) == 0 {
 		return nil, ErrNotReady
 	}
 	if err := f.Supports(ix.newest().Config); err != nil {
 		return nil, err
 	}
-	o, err := ix.media[f].get(func() (*Object, error) {
-		first := ix.Segments[0]
-		m := hls.Media{
-			Target:                ix.Target,
-			Sequence:              first.Sequence,
-			DiscontinuitySequence: first.DiscontinuitySequence,
-			Independent:           true,
-			Ended:                 ix.Ended,
-			Entries:               make([]hls.Entry, len(ix.Segments)),
-		}
-		if first.Discontinuity {
-			m.DiscontinuitySequence-- // its own tag is still in the list (6.2.2)
-		}
-		for i, s := range ix.Segments {
-			m.Independent = m.Independent && s.Independent
-			m.Entries[i] = hls.Entry{
-				URI:           segmentName(ix.epoch, s.Sequence, f),
-				Duration:      s.Duration,
-				ProgramTime:   s.ProgramTime,
-				Discontinuity: s.Discontinuity,
-			}
-			if f == FMP4 {
-				m.Entries[i].Map = initName(ix.epoch, s.init.number)
-			}
-		}
-		text, err := m.Encode()
-		if err != nil {
-			return nil, err
-		}
-		return newText(text, ix.newest().modified)
-	})
-	if err == nil {
-		ix.served.raise(ix.newest().Sequence)
+	ix.served.raise(ix.newest().Sequence)
+	if !delta || f != FMP4 || ix.Ended {
+		return ix.media[f].get(func() (*Object, error) { return ix.renderPlaylist(f, false) })
 	}
-	return o, err
+	return ix.delta.get(func() (*Object, error) { return ix.renderPlaylist(f, true) })
+}
+
+func (ix *Index) renderPlaylist(f Format, delta bool) (*Object, error) {
+	first := ix.Segments[0]
+	m := hls.Media{
+		Target:                ix.Target,
+		Sequence:              first.Sequence,
+		DiscontinuitySequence: first.DiscontinuitySequence,
+		Independent:           true,
+		Ended:                 ix.Ended,
+		Entries:               make([]hls.Entry, len(ix.Segments)),
+	}
+	if first.Discontinuity {
+		m.DiscontinuitySequence-- // its own tag is still in the list (6.2.2)
+	}
+	for i, s := range ix.Segments {
+		m.Independent = m.Independent && s.Independent
+		m.Entries[i] = ix.entry(s, f)
+	}
+	modified := ix.newest().modified
+	if f == FMP4 {
+		ix.addLowLatency(&m)
+		modified = ix.modified
+		if delta {
+			m.Skip = m.Skippable()
+		}
+	}
+	text, err := m.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return newText(text, modified)
+}
+
+func (ix *Index) entry(s *Segment, f Format) hls.Entry {
+	e := hls.Entry{
+		URI:           segmentName(ix.epoch, s.Sequence, f),
+		Duration:      s.Duration,
+		ProgramTime:   s.ProgramTime,
+		Discontinuity: s.Discontinuity,
+	}
+	if f == FMP4 {
+		e.Map = initName(ix.epoch, s.init.number)
+	}
+	return e
+}
+
+// addLowLatency adds the parts of the last three target durations, which is where
+// a client may be (4.4.4.9), and the hint.
+func (ix *Index) addLowLatency(m *hls.Media) {
+	m.PartTarget = ix.PartTarget
+	m.Hint = partName(ix.epoch, ix.NextPart)
+	var behind time.Duration
+	if ix.Open != nil {
+		open := ix.entry(ix.Open, FMP4)
+		open.Parts = ix.parts(ix.Open)
+		m.Open = &open
+		m.Independent = m.Independent && ix.Open.Independent
+		for _, p := range ix.Open.Parts {
+			behind += p.Duration
+		}
+	}
+	for i := len(ix.Segments) - 1; i >= 0 && behind < 3*ix.Target; i-- {
+		m.Entries[i].Parts = ix.parts(ix.Segments[i])
+		behind += ix.Segments[i].Duration
+	}
+}
+
+func (ix *Index) parts(s *Segment) []hls.Part {
+	parts := make([]hls.Part, len(s.Parts))
+	for i, p := range s.Parts {
+		parts[i] = hls.Part{URI: partName(ix.epoch, p.Number), Duration: p.Duration, Independent: p.Independent}
+	}
+	return parts
 }
 
 // Multivariant returns the multivariant playlist, whose one entry is the media
@@ -121,7 +166,18 @@ func (ix *Index) Multivariant(f Format, name string) (*Object, error) {
 	})
 }
 
-// Object returns a segment or an initialization section by the name that a
+// Hinted returns the number of the part that file names, if it is the one that
+// comes next: a request for it waits until NextPart is greater.
+func (ix *Index) Hinted(f Format, file string) (number uint64, ok bool) {
+	rest, ok := strings.CutPrefix(file, ix.epoch+"-")
+	if !ok || f != FMP4 || ix.Ended {
+		return 0, false
+	}
+	number, ok = partNumber(rest)
+	return number, ok && number == ix.NextPart
+}
+
+// Object returns a segment, a part or an initialization section by the name that a
 // playlist of that format gave it, or ErrNotFound.
 func (ix *Index) Object(f Format, file string) (*Object, error) {
 	rest, ok := strings.CutPrefix(file, ix.epoch+"-")
@@ -130,6 +186,12 @@ func (ix *Index) Object(f Format, file string) (*Object, error) {
 	}
 	if number, ok := strings.CutPrefix(rest, "init"); ok && f == FMP4 {
 		return ix.initialization(number, file)
+	}
+	if number, ok := partNumber(rest); ok && f == FMP4 {
+		if p := ix.part(number); p != nil {
+			return p.render(file)
+		}
+		return nil, ErrNotFound
 	}
 	digits, ok := strings.CutSuffix(rest, f.extension())
 	if !ok {
@@ -247,6 +309,24 @@ func (ix *Index) frameRate() float64 {
 
 func segmentName(epoch string, sequence uint64, f Format) string {
 	return epoch + "-" + strconv.FormatUint(sequence, 10) + f.extension()
+}
+
+// A part's name says nothing of its segment, so that the name of the next part is
+// known even where nobody knows yet whether a new segment begins with it.
+func partName(epoch string, number uint64) string {
+	return epoch + "-p" + strconv.FormatUint(number, 10) + ".m4s"
+}
+
+func partNumber(rest string) (uint64, bool) {
+	digits, ok := strings.CutPrefix(rest, "p")
+	if !ok {
+		return 0, false
+	}
+	digits, ok = strings.CutSuffix(digits, ".m4s")
+	if !ok {
+		return 0, false
+	}
+	return parseNumber(digits)
 }
 
 func initName(epoch string, number uint64) string {

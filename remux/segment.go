@@ -40,6 +40,27 @@ type Part struct {
 	config             *av.Config
 	video, audio       []av.Sample
 	videoEnd, audioEnd int64
+	modified           time.Time
+	object             lazy
+}
+
+// append adds the part as one fragment.
+func (p *Part) append(dst []byte) ([]byte, error) {
+	return fmp4.AppendFragment(dst, &fmp4.Fragment{
+		Config:   p.config,
+		Sequence: uint32(p.Number) + 1, // from 1
+		Video:    p.video,
+		VideoEnd: p.videoEnd,
+		Audio:    p.audio,
+		AudioEnd: p.audioEnd,
+	})
+}
+
+func (p *Part) render(tag string) (*Object, error) {
+	return p.object.get(func() (*Object, error) {
+		body, err := p.append(nil)
+		return &Object{Body: body, Tag: tag, Modified: p.modified}, err
+	})
 }
 
 // initSection is the fMP4 initialization section of one Config.
@@ -64,15 +85,7 @@ func (s *Segment) renderFMP4(tag string) (*Object, error) {
 		body := make([]byte, 0, int(s.Bytes)+16*(len(s.video)+len(s.audio))+512*len(s.Parts))
 		var err error
 		for _, p := range s.Parts {
-			body, err = fmp4.AppendFragment(body, &fmp4.Fragment{
-				Config:   p.config,
-				Sequence: uint32(p.Number) + 1, // from 1
-				Video:    p.video,
-				VideoEnd: p.videoEnd,
-				Audio:    p.audio,
-				AudioEnd: p.audioEnd,
-			})
-			if err != nil {
+			if body, err = p.append(body); err != nil {
 				return nil, err
 			}
 		}

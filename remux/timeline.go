@@ -84,7 +84,7 @@ func (t *timeline) place(s av.Sample, now time.Time) bool {
 		t.endSegment(s.DTS, &s, now)
 		t.beginSegment(s, now)
 	case hls.NewPart:
-		t.endPart(s.DTS, &s)
+		t.endPart(s.DTS, &s, now)
 		t.partStart, t.partKey = s.DTS, s.Key && s.Kind == av.Video
 	}
 	t.add(s)
@@ -169,7 +169,7 @@ func (t *timeline) add(s av.Sample) {
 
 // endPart closes the open part at a stream time; next is the sample behind it,
 // nil at the end.
-func (t *timeline) endPart(at time.Duration, next *av.Sample) {
+func (t *timeline) endPart(at time.Duration, next *av.Sample, now time.Time) {
 	seg := t.open
 	p := &Part{
 		Number:      t.nextPart,
@@ -186,14 +186,15 @@ func (t *timeline) endPart(at time.Duration, next *av.Sample) {
 		t.videoEnd = p.videoEnd
 	}
 	if n := len(p.audio); n > 0 {
-		last := p.audio[n-1].Time
-		p.audioEnd = t.trackEnd(av.Audio, last, last+int64(seg.Config.Audio.FrameSamples), next)
+		last := p.audio[n-1]
+		p.audioEnd = t.trackEnd(av.Audio, last.Time, last.Time+int64(seg.Config.Audio.Samples(last.Data)), next)
 		t.audioEnd = p.audioEnd
 	}
-	t.nextPart++
 	t.partVideo, t.partAudio = len(seg.video), len(seg.audio)
 	if len(p.video)+len(p.audio) > 0 {
+		p.modified = now
 		seg.Parts = append(seg.Parts, p)
+		t.nextPart++
 	}
 }
 
@@ -213,7 +214,7 @@ func (t *timeline) endSegment(at time.Duration, next *av.Sample, now time.Time) 
 	if t.open == nil {
 		return
 	}
-	t.endPart(at, next)
+	t.endPart(at, next, now)
 	seg := t.open
 	t.open = nil
 	seg.Duration = at - seg.Start

@@ -30,6 +30,11 @@ type Cutter struct {
 	// Target is EXT-X-TARGETDURATION. It MUST NOT change (4.4.3.1), so it is 0
 	// until the first segment ends, and taken from that segment.
 	Target time.Duration
+	// PartTarget is PART-TARGET, 0 until the first part ends, and taken from it:
+	// a whole number of frames near PartDuration, and a twentieth more for frames
+	// that do not last equally long. Parts are then as many frames as fit, so at
+	// least 85 % of it (4.4.4.9) at any usual frame rate. Whole milliseconds.
+	PartTarget time.Duration
 
 	open         bool
 	segment      time.Duration // DTS at which the open segment began
@@ -68,7 +73,8 @@ func (c *Cutter) Next(s av.Sample) Cut {
 		c.close(s.DTS)
 		c.begin(s, leading && s.Key)
 		return NewSegment
-	case leading && s.DTS-c.part+c.frame/2 >= c.PartDuration:
+	case leading && c.endsPart(s.DTS-c.part):
+		c.closePart(s.DTS)
 		c.part = s.DTS
 		return NewPart
 	}
@@ -93,9 +99,24 @@ func (c *Cutter) begin(s av.Sample, key bool) {
 	c.segment, c.part, c.last = s.DTS, s.DTS, s.DTS
 }
 
+// endsPart says whether a part of that length has no room for another frame.
+func (c *Cutter) endsPart(length time.Duration) bool {
+	if c.PartTarget == 0 {
+		return length+c.frame/2 >= c.PartDuration
+	}
+	return length+c.frame > c.PartTarget
+}
+
+func (c *Cutter) closePart(at time.Duration) {
+	if c.PartTarget == 0 {
+		c.PartTarget = ((at - c.part) * 21 / 20).Truncate(time.Millisecond) + time.Millisecond
+	}
+}
+
 // close fixes Target with the first segment: whole seconds, not below the
 // configured length, and not below the segment rounded to the nearest (4.4.3.1).
 func (c *Cutter) close(at time.Duration) {
+	c.closePart(at)
 	if c.Target != 0 {
 		return
 	}

@@ -144,15 +144,20 @@ func TestAudioAloneIsCut(t *testing.T) {
 }
 
 func TestPartsKeepTheirLength(t *testing.T) {
-	for _, fps := range []float64{24000.0 / 1001, 25, 30000.0 / 1001, 30, 50, 60} {
-		_, parts, _ := cuts(cutter(), fps, int(2*fps+0.5), int(20*fps))
-		for i := 1; i < len(parts); i++ {
-			if d := parts[i] - parts[i-1]; d > 333*ms+time.Duration(1000/fps)*ms {
-				t.Errorf("%.2f fps: part of %v", fps, d)
-			}
+	for _, fps := range []float64{10, 12, 15, 24000.0 / 1001, 25, 30000.0 / 1001, 30, 50, 60} {
+		c := cutter()
+		segments, parts, _ := cuts(c, fps, int(2*fps+0.5), int(20*fps))
+		if c.PartTarget < 250*ms || c.PartTarget > 450*ms {
+			t.Errorf("%.2f fps: part target %v", fps, c.PartTarget)
 		}
-		if n := len(parts); n < 55 || n > 80 {
-			t.Errorf("%.2f fps: %d parts in 20 s", fps, n)
+		for i := 1; i < len(parts); i++ {
+			d := parts[i] - parts[i-1]
+			if d > c.PartTarget {
+				t.Errorf("%.2f fps: part of %v with a target of %v", fps, d, c.PartTarget)
+			}
+			if last := slices.Contains(segments, parts[i]); d < c.PartTarget*85/100 && !last {
+				t.Errorf("%.2f fps: part of %v is below 85%% of %v", fps, d, c.PartTarget)
+			}
 		}
 	}
 }
@@ -272,6 +277,66 @@ e-9.m4s
 `
 	if string(got) != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func lowLatency() Media {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	m := Media{Target: 2 * time.Second, Sequence: 7, DiscontinuitySequence: 3, Independent: true, PartTarget: 350 * ms, Hint: "e-p99.m4s"}
+	for i := range 8 {
+		m.Entries = append(m.Entries, Entry{
+			URI: fmt.Sprintf("e-%d.m4s", 7+i), Duration: 2 * time.Second, Map: "e-init0.mp4",
+			ProgramTime: at.Add(time.Duration(i) * 2 * time.Second),
+		})
+	}
+	m.Entries[7].Parts = []Part{{"e-p96.m4s", 333 * ms, true}, {"e-p97.m4s", 334 * ms, false}}
+	m.Open = &Entry{Map: "e-init1.mp4", Discontinuity: true, ProgramTime: at.Add(16 * time.Second), Parts: []Part{{"e-p98.m4s", 333 * ms, true}}}
+	return m
+}
+
+func TestLowLatencyPlaylist(t *testing.T) {
+	m := lowLatency()
+	full, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"#EXT-X-VERSION:9\n",
+		"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.000,PART-HOLD-BACK=1.050\n#EXT-X-PART-INF:PART-TARGET=0.350\n",
+		`#EXT-X-PART:DURATION=0.333,URI="e-p96.m4s",INDEPENDENT=YES
+#EXT-X-PART:DURATION=0.334,URI="e-p97.m4s"
+#EXTINF:2.000,
+e-14.m4s
+#EXT-X-DISCONTINUITY
+#EXT-X-MAP:URI="e-init1.mp4"
+#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:21.000Z
+#EXT-X-PART:DURATION=0.333,URI="e-p98.m4s",INDEPENDENT=YES
+#EXT-X-PRELOAD-HINT:TYPE=PART,URI="e-p99.m4s"
+`,
+	} {
+		if !strings.Contains(string(full), want) {
+			t.Errorf("no\n%s\nin\n%s", want, full)
+		}
+	}
+	m.Skip = m.Skippable()
+	if m.Skip != 3 { // 16.333 s in all: what begins more than 12 s from the end
+		t.Errorf("%d skippable, want 3", m.Skip)
+	}
+	delta, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-DISCONTINUITY-SEQUENCE:3\n#EXT-X-SKIP:SKIPPED-SEGMENTS=3\n#EXT-X-MAP"
+	if !strings.Contains(string(delta), want) || strings.Contains(string(delta), "e-9.m4s") || !strings.Contains(string(delta), "e-10.m4s") {
+		t.Errorf("delta update\n%s", delta)
+	}
+	m.Ended, m.Skip = true, 0
+	ended, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(ended), "PRELOAD-HINT") || !strings.HasSuffix(string(ended), "#EXT-X-ENDLIST\n") {
+		t.Errorf("ended\n%s", ended)
 	}
 }
 

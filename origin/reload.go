@@ -1,0 +1,103 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"headwater/remux"
+)
+
+// reload is the delivery directives of a playlist request (6.2.5). Any other
+// query parameter is nobody's business here.
+type reload struct {
+	blocking bool
+	sequence uint64 // _HLS_msn
+	part     int    // _HLS_part; -1: the whole segment
+	skip     bool   // _HLS_skip
+}
+
+func malformed(reason string) error {
+	return &problem{status: http.StatusBadRequest, cache: "public, max-age=1", reason: reason}
+}
+
+// parseReload reads a raw query.
+func parseReload(raw string) (reload, error) {
+	d := reload{part: -1}
+	if raw == "" {
+		return d, nil
+	}
+	query, _ := url.ParseQuery(raw) // what cannot be read belongs to somebody else
+	msn, part := query["_HLS_msn"], query["_HLS_part"]
+	if len(msn) > 1 || len(part) > 1 {
+		return d, malformed("a delivery directive is given twice")
+	}
+	for _, v := range query["_HLS_skip"] {
+		d.skip = v == "YES" || v == "v2"
+	}
+	if len(msn) == 0 {
+		if len(part) > 0 {
+			return d, malformed("_HLS_part without _HLS_msn")
+		}
+		return d, nil
+	}
+	var err error
+	d.blocking = true
+	if d.sequence, err = parseInteger(msn[0], 64); err != nil {
+		return d, malformed("_HLS_msn is not a number")
+	}
+	if len(part) > 0 {
+		n, err := parseInteger(part[0], 31)
+		if err != nil {
+			return d, malformed("_HLS_part is not a number")
+		}
+		d.part = int(n)
+	}
+	return d, nil
+}
+
+// parseInteger reads a decimal-integer of the protocol (4.2): digits alone.
+func parseInteger(s string, bits int) (uint64, error) {
+	if s == "" || s[0] == '+' {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.ParseUint(s, 10, bits)
+}
+
+// block waits until the playlist has what the client asks for, at most three
+// target durations. It returns the index that has.
+func (h *Handler) block(ctx context.Context, s *remux.Stream, ix *remux.Index, d reload) (*remux.Index, error) {
+	if ix.Beyond(d.sequence, d.part) {
+		return nil, malformed("the playlist is not that far by a good while")
+	}
+	if len(ix.Segments) == 0 || ix.Reached(d.sequence, d.part) {
+		return ix, nil
+	}
+	return h.wait(ctx, s, 3*ix.Target, func(ix *remux.Index) bool { return ix.Reached(d.sequence, d.part) })
+}
+
+// wait waits for the index to become what a client has asked for, and answers 503
+// where it does not in time.
+func (h *Handler) wait(ctx context.Context, s *remux.Stream, limit time.Duration, ok func(*remux.Index) bool) (*remux.Index, error) {
+	if h.waiting.Add(1) > maxWaiting {
+		h.waiting.Add(-1)
+		return nil, unavailable("too many requests wait")
+	}
+	defer h.waiting.Add(-1)
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer context.AfterFunc(h.base, cancel)()
+	ix, err := s.WatchIndex().Wait(limited, ok)
+	switch {
+	case err == nil:
+		return ix, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, unavailable("nothing new for three target durations")
+	}
+	return nil, unavailable("the server shuts down")
+}
