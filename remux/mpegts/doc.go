@@ -31,6 +31,11 @@
 // start and the last lies less than 90 ms before its end, so that they are
 // never 100 ms apart over the joint of two segments either (2.7.2).
 //
+// Presentation times are exact. Decode times are those of the samples, but a
+// transport stream has none that are equal or after the presentation: the later
+// of two equal ones is put off by a tick, and where an encoder sends composition
+// times below 0 all decode times of that segment are put back by as much.
+//
 // # What is written
 //
 //   - H.264: each access unit begins with one access unit delimiter, and each

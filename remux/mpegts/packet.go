@@ -3,7 +3,6 @@ package mpegts
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
 )
 
 const (
@@ -38,8 +37,8 @@ const noPCR = -1
 var stuffing = bytes.Repeat([]byte{0xff}, packetSize)
 
 // packetWriter appends transport packets to dst and keeps the continuity
-// counters. It writes one PES packet at a time: begin says how long it is, and
-// write takes its bytes in pieces.
+// counters, which run on for as long as it is used. It writes one PES packet at a
+// time: begin says how long it is, and write takes its bytes in pieces.
 type packetWriter struct {
 	dst      []byte
 	dry      bool               // only measure: for planned
@@ -86,8 +85,8 @@ func (w *packetWriter) begin(st stream, size int, pcr int64, randomAccess bool) 
 	}
 }
 
-// planned returns a writer for what w has measured: it appends to dst, which has
-// room for all of it, and each stream of PES packets gets a multiple of 16
+// planned returns a writer for what w has measured. It appends to dst, which has
+// or is given the room, and each stream of PES packets gets a multiple of 16
 // packets. The longest PES packet of each has 16 bytes at least.
 func (w *packetWriter) planned(dst []byte) packetWriter {
 	packets, spread := w.packets, w.spread
@@ -97,7 +96,10 @@ func (w *packetWriter) planned(dst []byte) packetWriter {
 			packets += spread[st].extra
 		}
 	}
-	return packetWriter{dst: slices.Grow(dst, packets*packetSize), spread: spread}
+	if need := len(dst) + packets*packetSize; need > cap(dst) {
+		dst = append(make([]byte, 0, need), dst...)
+	}
+	return packetWriter{dst: dst, spread: spread}
 }
 
 // headLen is how much of its first packet a PES packet leaves to the adaptation
