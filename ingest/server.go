@@ -25,6 +25,7 @@ type Server struct {
 	ctx     context.Context // of Authorize; done at Shutdown
 	cancel  context.CancelFunc
 	stats   counters
+	quiet   quiet
 	running sync.WaitGroup // sessions
 
 	mu        sync.Mutex
@@ -93,7 +94,7 @@ func (s *Server) Serve(l net.Listener) error {
 			return fmt.Errorf("accept: %w", err)
 		}
 		s.stats.count(func(st *Stats) { st.AcceptErrors++ })
-		s.config.Logger.Warn("cannot accept", "error", err, "retry", wait.next())
+		s.warn("accept", "cannot accept", "error", err, "retry", wait.next())
 		if !wait.sleep(s.ctx) {
 			return ErrServerClosed
 		}

@@ -44,25 +44,39 @@ type session struct {
 // Publish decides about a publish command, and claims the name.
 func (s *session) Publish(p rtmp.Publish) error {
 	r, err := newRequest(s.remote, p)
-	if err == nil {
-		s.log = s.server.config.Logger.With("session", s.id, "name", r.Name.String(), "remote", s.remote.String())
-		err = s.claim(r)
-	} else {
-		s.log = s.server.config.Logger.With("session", s.id, "remote", s.remote.String())
-		err = BadName(err.Error())
-	}
 	if err != nil {
-		st := status(err)
-		s.server.stats.refused(st.Code)
-		s.log.Warn("publish refused", "code", st.Code, "reason", err.Error())
-		return st
+		return s.refuse(BadName(err.Error()))
+	}
+	if err := s.claim(r); err != nil {
+		return s.refuse(err, "name", r.Name.String())
 	}
 	s.name, s.published = r.Name, time.Now()
 	s.bytes.Store(0)
 	s.messages.Store(0)
 	s.publishing.Store(true)
+	s.log = s.server.config.Logger.With("session", s.id, "name", r.Name.String(), "remote", s.remote.String())
 	s.log.Info("publish started", "encoder", r.Encoder)
 	return nil
+}
+
+// deniedDelay is what a wrong key costs who tries keys.
+const deniedDelay = time.Second
+
+// refuse counts and logs a refusal, and returns what the encoder is told.
+func (s *session) refuse(err error, attrs ...any) error {
+	st := status(err)
+	s.server.stats.refused(st.Code)
+	attrs = append(attrs, "session", s.id, "remote", s.remote.String(), "code", st.Code, "reason", err.Error())
+	s.server.warn(st.Code, "publish refused", attrs...)
+	if st.Code == rtmp.PublishDenied {
+		t := time.NewTimer(deniedDelay)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-s.server.ctx.Done():
+		}
+	}
+	return st
 }
 
 func (s *session) claim(r PublishRequest) error {

@@ -68,7 +68,7 @@ type Undefined struct{}
 // DecodeAMF decodes the AMF 0 values in b: float64, bool, string, nil, Undefined,
 // Object and Array; a date is the number of its milliseconds. It stops quietly
 // where the bytes end or make no sense, since every value of a command but its
-// name is optional. It fails with ErrLimit only if b is built to exhaust the
+// name is optional; of an object that is cut it keeps what came before. It fails with ErrLimit only if b is built to exhaust the
 // reader.
 func DecodeAMF(b []byte) ([]any, error) {
 	d := amfDecoder{b: b}
@@ -78,10 +78,13 @@ func DecodeAMF(b []byte) ([]any, error) {
 		if d.err != nil {
 			return values, d.err
 		}
-		if d.stop {
+		if o, ok := v.(Object); d.stop && (!ok || len(o) == 0) {
 			break
 		}
 		values = append(values, v)
+		if d.stop {
+			break
+		}
 	}
 	return values, nil
 }

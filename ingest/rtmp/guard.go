@@ -3,7 +3,6 @@ package rtmp
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"runtime/debug"
@@ -268,6 +267,8 @@ func (g *guard) end(err error) {
 	}
 	if s := g.stopped.Load(); s != nil {
 		err, g.linger = s.err, true
+	} else if failed := g.out.failed.Load(); failed != nil {
+		err = failed
 	}
 	g.ended, g.err = true, err
 	if g.publish.active {
@@ -276,11 +277,14 @@ func (g *guard) end(err error) {
 	}
 }
 
+// errInner is what ends a session that go-rtmp ends on its own account.
+var errInner = errors.New("go-rtmp ended the session")
+
 // Close is called by go-rtmp when the session is over, and replies have been
 // written.
 func (g *guard) Close() error {
 	g.closing.Do(func() {
-		g.end(io.ErrUnexpectedEOF)
+		g.end(errInner)
 		if g.linger {
 			g.drain()
 		}
@@ -330,7 +334,7 @@ func (g *guard) setReadDeadline(t time.Time) {
 
 // progress puts the deadline off after a media message, at most once a second.
 func (g *guard) progress() {
-	if g.now.Sub(g.armed) >= time.Second || !g.publish.media {
+	if g.now.Sub(g.armed) >= time.Second || g.retried || !g.publish.media {
 		g.publish.media = true
 		g.arm(g.opts.Idle)
 	}

@@ -3,9 +3,11 @@ package rtmp
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,9 +17,6 @@ const (
 	commandChunks = 3
 	statusChunks  = 5
 )
-
-// maxReplies bounds the commands that go-rtmp has not answered yet.
-const maxReplies = 32
 
 // reply is what is to become of go-rtmp's next answer. Answers come in the
 // order of the commands that were given to it.
@@ -45,16 +44,26 @@ type outbox struct {
 	conn    net.Conn
 	timeout time.Duration
 
+	answered chan struct{} // has room for one; gets one when go-rtmp has answered
+
 	mu      sync.Mutex
 	begun   bool     // the chunk size has been announced
 	replies []*reply // owed by go-rtmp
 	from    bytes.Reader
 	chunks  *ChunkReader // reads what go-rtmp writes, from from
-	err     error        // of the first write that failed
+
+	failed atomic.Pointer[writeError] // of the first write that failed
 }
+
+// writeError says that the peer did not take a reply.
+type writeError struct{ err error }
+
+func (e *writeError) Error() string { return fmt.Sprintf("write reply: %v", e.err) }
+func (e *writeError) Unwrap() error { return e.err }
 
 func (o *outbox) init(conn net.Conn, timeout time.Duration) {
 	o.conn, o.timeout = conn, timeout
+	o.answered = make(chan struct{}, 1)
 }
 
 // raw writes bytes that are not chunks.
@@ -84,26 +93,50 @@ func (o *outbox) begin(dst []byte) []byte {
 // flush writes b to the connection. A peer that does not take it in time is
 // gone, and the connection is closed so that the reading ends too.
 func (o *outbox) flush(b []byte) error {
-	if o.err != nil || len(b) == 0 {
-		return o.err
+	if err := o.failed.Load(); err != nil {
+		return err
+	}
+	if len(b) == 0 {
+		return nil
 	}
 	_ = o.conn.SetWriteDeadline(time.Now().Add(o.timeout))
 	if _, err := o.conn.Write(b); err != nil {
-		o.err = fmt.Errorf("write reply: %w", err)
+		o.failed.Store(&writeError{err})
 		_ = o.conn.SetReadDeadline(time.Unix(1, 0))
+		return o.failed.Load()
 	}
-	return o.err
+	return nil
 }
 
 // expect says what is to become of go-rtmp's next answer.
-func (o *outbox) expect(r *reply) error {
+func (o *outbox) expect(r *reply) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.replies) == maxReplies {
-		return limitError("too many commands without an answer")
-	}
 	o.replies = append(o.replies, r)
-	return nil
+}
+
+// settle waits until go-rtmp, which writes on a goroutine of its own, has
+// answered every command it was given. Thus answers keep the order of their
+// commands, whoever gives them, and a peer that does not read is not read.
+func (o *outbox) settle() error {
+	for {
+		o.mu.Lock()
+		owed := len(o.replies)
+		o.mu.Unlock()
+		if owed == 0 {
+			return nil
+		}
+		if err := o.failed.Load(); err != nil {
+			return err
+		}
+		t := time.NewTimer(o.timeout)
+		select {
+		case <-o.answered:
+			t.Stop()
+		case <-t.C:
+			return errors.New("go-rtmp owes an answer")
+		}
+	}
 }
 
 // forward sends what go-rtmp wrote, in our own words where need be.
@@ -125,7 +158,12 @@ func (o *outbox) forward(p []byte) error {
 			return fmt.Errorf("translate reply: %w", err)
 		}
 	}
-	return o.flush(out)
+	err := o.flush(out)
+	select {
+	case o.answered <- struct{}{}:
+	default:
+	}
+	return err
 }
 
 // translate appends the peer's version of one message from go-rtmp.
@@ -152,10 +190,16 @@ func (o *outbox) translate(dst []byte, m *Message) ([]byte, error) {
 	return r.translate(dst, values), nil
 }
 
+// farewellTries is how many milliseconds a farewell waits for its turn.
+const farewellTries = 20
+
 // farewell tells the peer that the server ends the session.
 func (o *outbox) farewell(description string) error {
-	if !o.mu.TryLock() {
-		return nil // a write is under way, and may be stuck
+	for tries := 0; !o.mu.TryLock(); tries++ {
+		if tries == farewellTries {
+			return nil // the write that is under way is stuck
+		}
+		time.Sleep(time.Millisecond)
 	}
 	defer o.mu.Unlock()
 	if !o.begun {

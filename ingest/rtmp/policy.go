@@ -20,6 +20,9 @@ func (g *guard) command(m *Message) error {
 	if !g.commands.take(g.now) {
 		return limitError("too many commands")
 	}
+	if err := g.out.settle(); err != nil {
+		return err
+	}
 	cmd, ok, err := parseCommand(body, m.StreamID)
 	if err != nil {
 		return err
@@ -54,7 +57,8 @@ func (g *guard) onConnect(cmd *command) error {
 		{"app", short(c.App)}, {"type", short(c.Type)},
 		{"flashVer", short(c.FlashVer)}, {"tcUrl", short(c.TcURL)},
 	}
-	return g.give(&reply{kind: replyConnect, txn: cmd.txn, enhanced: c.enhanced}, 0, "connect", 1, object)
+	g.give(&reply{kind: replyConnect, txn: cmd.txn, enhanced: c.enhanced}, 0, "connect", 1, object)
+	return nil
 }
 
 // short cuts what go-rtmp need not see the end of.
@@ -70,7 +74,8 @@ func (g *guard) onCommand(cmd *command) error {
 		if !ok {
 			return g.reply(0, "_error", cmd.txn, nil, Undefined{})
 		}
-		return g.give(&reply{kind: replyCreateStream, txn: cmd.txn, stream: id}, 0, "createStream", 1, nil)
+		g.give(&reply{kind: replyCreateStream, txn: cmd.txn, stream: id}, 0, "createStream", 1, nil)
+		return nil
 	case "publish":
 		return g.onPublish(cmd)
 	case "play":
@@ -101,39 +106,35 @@ func (g *guard) onPublish(cmd *command) error {
 		s := Status{PublishBadName, "this connection is publishing already"}
 		return g.reply(cmd.stream, "onStatus", 0, nil, s.info("error"))
 	}
-	if err := g.useStream(cmd.stream); err != nil {
-		return err
-	}
-	r := &reply{kind: replyStatus, stream: cmd.stream, fmle: g.publish.fmle}
-	g.current = r
-	return g.give(r, g.streams.lookup(g.publish.slot), "publish", 0, nil, cmd.text(0), "live")
+	g.useStream(cmd.stream)
+	g.current = &reply{kind: replyStatus, stream: cmd.stream, fmle: g.publish.fmle}
+	g.give(g.current, g.streams.lookup(g.publish.slot), "publish", 0, nil, cmd.text(0), "live")
+	return nil
 }
 
 func (g *guard) onPlay(cmd *command) error {
 	if g.publish.active {
 		return g.reply(cmd.stream, "onStatus", 0, nil, playUnavailable.info("error"))
 	}
-	if err := g.useStream(cmd.stream); err != nil {
-		return err
-	}
-	r := &reply{kind: replyStatus, stream: cmd.stream}
-	g.current = r
-	return g.give(r, g.streams.lookup(g.publish.slot), "play", 0, nil, cmd.text(0), 0)
+	g.useStream(cmd.stream)
+	g.current = &reply{kind: replyStatus, stream: cmd.stream}
+	g.give(g.current, g.streams.lookup(g.publish.slot), "play", 0, nil, cmd.text(0), 0)
+	return nil
 }
 
 // useStream makes id the message stream of what follows. One that is not open,
 // such as 0, shares a slot with all of its kind.
-func (g *guard) useStream(id uint32) error {
+func (g *guard) useStream(id uint32) {
 	g.publish.stream, g.publish.slot = id, id
 	if g.streams.lookup(id) != 0 {
-		return nil
+		return
 	}
 	g.publish.slot = 0
 	if g.streams.lookup(0) != 0 {
-		return nil
+		return
 	}
 	g.streams.open(0)
-	return g.give(&reply{kind: replyNothing}, 0, "createStream", 1, nil)
+	g.give(&reply{kind: replyNothing}, 0, "createStream", 1, nil)
 }
 
 func (g *guard) onFCUnpublish(cmd *command) error {
@@ -167,7 +168,8 @@ func (g *guard) onDeleteStream(cmd *command) error {
 		return nil
 	}
 	g.streams.drop(id)
-	return g.give(nil, 0, "deleteStream", 0, nil, int(inner))
+	g.give(nil, 0, "deleteStream", 0, nil, int(inner))
+	return nil
 }
 
 // unpublish ends publishing in order; the peer may publish again. go-rtmp does
@@ -189,23 +191,21 @@ func (g *guard) unpublish(tell bool) error {
 	}
 	inner := g.streams.lookup(slot)
 	g.streams.drop(slot)
-	if err := g.give(nil, 0, "deleteStream", 0, nil, int(inner)); err != nil || slot == 0 {
-		return err
+	g.give(nil, 0, "deleteStream", 0, nil, int(inner))
+	if slot != 0 {
+		g.streams.open(slot)
+		g.give(&reply{kind: replyNothing}, 0, "createStream", 1, nil)
 	}
-	g.streams.open(slot)
-	return g.give(&reply{kind: replyNothing}, 0, "createStream", 1, nil)
+	return nil
 }
 
 // give queues a command for go-rtmp. r says what to make of its answer; it is
 // nil if there will be none.
-func (g *guard) give(r *reply, stream uint32, values ...any) error {
+func (g *guard) give(r *reply, stream uint32, values ...any) {
 	if r != nil {
-		if err := g.out.expect(r); err != nil {
-			return err
-		}
+		g.out.expect(r)
 	}
 	g.pending = appendMessage(g.pending, commandChunks, header{typeCommand, stream}, AppendAMF(nil, values...))
-	return nil
 }
 
 // reply sends a command that go-rtmp has no part in.
@@ -277,6 +277,9 @@ func (g *guard) refuse(err error) error {
 		s = &Status{PublishRejected, "publishing was refused"}
 	}
 	g.current.status = s
+	if g.stopped.Load() != nil {
+		g.current.kind = replyNothing // it has been told why; a refusal would keep it from coming back
+	}
 	g.linger = true
 	g.end(err)
 	return err
