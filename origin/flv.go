@@ -1,11 +1,13 @@
 package origin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"headwater/remux"
@@ -55,56 +57,107 @@ func (h *Handler) flv(w http.ResponseWriter, r *http.Request, s *remux.Stream) e
 		header.Del("X-Accel-Buffering")
 		return err
 	}
-	reason, err := h.watch(ctx, w, &v, batch)
+	reason, err := h.watch(ctx, w, r, &v, batch)
 	h.log.Debug("viewer left", "stream", s.Name.String(), "protocol", "http-flv", "remote", r.RemoteAddr, "reason", reason, "skips", v.skips)
 	return err
 }
 
-// watch writes to the viewer until it or the stream ends. Over HTTP/1.1 the
+// watch writes to the viewer until it or the stream ends. Over HTTP/1 the
 // connection leaves net/http: one system call then writes all frames of a batch.
-func (h *Handler) watch(ctx context.Context, w http.ResponseWriter, v *flvViewer, first remux.Batch) (reason, err error) {
-	if _, ok := w.(http.Hijacker); !ok {
+func (h *Handler) watch(ctx context.Context, w http.ResponseWriter, r *http.Request, v *flvViewer, first remux.Batch) (reason, err error) {
+	if r.ProtoMajor != 1 {
 		return v.run(ctx, first, responseSink{w, http.NewResponseController(w)}), nil
-	}
-	head := []byte("HTTP/1.1 200 OK\r\n")
-	header := w.Header()
-	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	header.Set("Connection", "close") // the body ends with the connection
-	var fields writer
-	if err := header.Write(&fields); err != nil {
-		return nil, err
 	}
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = conn.Close() }()
-	// Shutdown closes the connection; the request's own context is of no use any
-	// more: it does not end when a hijacked client leaves.
+	// The request's own context is of no use any more: it does not end when a
+	// hijacked client leaves.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(h.base, func() { cancel(); _ = conn.Close() })()
-	v.pending = append(v.pending, append(append(head, fields...), "\r\n"...))
-	return v.run(ctx, first, connSink{conn}), nil
+	to := &connSink{conn: conn, chunked: r.ProtoAtLeast(1, 1)}
+	if err := to.head(w.Header()); err != nil {
+		return err, nil
+	}
+	if reason = v.run(ctx, first, to); errors.Is(reason, io.EOF) {
+		return reason, to.end()
+	}
+	return reason, nil
 }
-
-// writer collects bytes.
-type writer []byte
-
-func (b *writer) Write(p []byte) (int, error) { *b = append(*b, p...); return len(p), nil }
 
 // sink takes a batch of buffers and returns when the viewer's connection has.
 type sink interface{ send(bufs net.Buffers) error }
 
-type connSink struct{ conn net.Conn }
+// connSink writes a body to a connection of its own: in chunks (RFC 9112, 7.1), so
+// that a viewer can tell the stream's end from a break, or to HTTP/1.0 as it is.
+type connSink struct {
+	conn    net.Conn
+	chunked bool
+	started []byte      // the response's head, until it is sent
+	bufs    net.Buffers // reused
+	size    [20]byte    // likewise
+}
 
-func (s connSink) send(bufs net.Buffers) error {
+// head prepares the response's head; it goes out with the first batch.
+func (s *connSink) head(header http.Header) error {
+	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	header.Set("Connection", "close")
+	status := "HTTP/1.0 200 OK\r\n"
+	if s.chunked {
+		status = "HTTP/1.1 200 OK\r\n"
+		header.Set("Transfer-Encoding", "chunked")
+	}
+	var b bytes.Buffer
+	b.WriteString(status)
+	if err := header.Write(&b); err != nil {
+		return err
+	}
+	b.WriteString("\r\n")
+	s.started = b.Bytes()
+	return nil
+}
+
+func (s *connSink) send(bufs net.Buffers) error {
+	out := s.bufs[:0]
+	if s.started != nil {
+		out, s.started = append(out, s.started), nil
+	}
+	if s.chunked {
+		n := 0
+		for _, b := range bufs {
+			n += len(b)
+		}
+		out = append(out, append(strconv.AppendInt(s.size[:0], int64(n), 16), "\r\n"...))
+	}
+	out = append(out, bufs...)
+	if s.chunked {
+		out = append(out, crlf)
+	}
+	s.bufs = out
+	defer clear(s.bufs)
+	return s.write(out)
+}
+
+// end tells the viewer that nothing follows.
+func (s *connSink) end() error {
+	if !s.chunked {
+		return nil
+	}
+	return s.write(net.Buffers{lastChunk})
+}
+
+func (s *connSink) write(bufs net.Buffers) error {
 	if err := s.conn.SetWriteDeadline(time.Now().Add(viewerStall)); err != nil {
 		return err
 	}
 	_, err := bufs.WriteTo(s.conn)
 	return err
 }
+
+var crlf, lastChunk = []byte("\r\n"), []byte("0\r\n\r\n")
 
 // responseSink writes through net/http, for HTTP/2.
 type responseSink struct {
@@ -166,8 +219,7 @@ func (v *flvViewer) run(ctx context.Context, b remux.Batch, to sink) error {
 		}
 		v.add(b)
 		next := time.Now().Add(v.gather)
-		bufs := v.pending
-		if err := to.send(bufs); err != nil {
+		if err := to.send(v.pending); err != nil {
 			return err
 		}
 		clear(v.pending[:cap(v.pending)])

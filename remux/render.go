@@ -147,8 +147,11 @@ func (ix *Index) Multivariant(f Format, name string) (*Object, error) {
 	if err := f.Supports(ix.newest().Config); err != nil {
 		return nil, err
 	}
+	c := ix.newest().Config
+	if f == FMP4 && c.Audio != nil && c.Audio.Codec == av.MP3 && TS.Supports(c) == nil {
+		f = TS // browsers take MP3 out of MPEG-TS, and refuse it in MP4
+	}
 	return ix.multi[f].get(func() (*Object, error) {
-		c := ix.newest().Config
 		v := hls.Variant{
 			URI:         name + "/" + f.folder() + "/index.m3u8",
 			FrameRate:   ix.frameRate(),
@@ -257,29 +260,19 @@ func (ix *Index) bandwidth(f Format) (peak, average int) {
 
 func kilo(bitsPerSecond float64) int { return int(math.Ceil(bitsPerSecond/1000)) * 1000 }
 
-// size is the length in bytes of a segment in a container, exactly where it has
-// been rendered already, else within about a percent.
+// size is the length in bytes of a segment in a container: exactly in MPEG-TS,
+// within about a percent in fMP4.
 func (s *Segment) size(f Format) int {
-	var n int
-	switch f {
-	case TS:
-		n = 2 * 188
-		for _, v := range s.video {
-			n += (len(v.Data) + 25 + 183) / 184 * 188
-		}
-		audio := 0
-		for _, a := range s.audio {
-			audio += len(a.Data) + 7
-		}
-		n += audio * 188 / 176
-	case FMP4:
-		for _, v := range s.video {
-			n += len(v.Data) + 16
-		}
-		for _, a := range s.audio {
-			n += len(a.Data) + 4
-		}
-		n += 220 * len(s.Parts)
+	if f == TS {
+		n, _ := mpegts.Size(s.mpegts()) // 0 for codecs that it does not carry
+		return n
+	}
+	n := 220 * len(s.Parts)
+	for _, v := range s.video {
+		n += len(v.Data) + 16
+	}
+	for _, a := range s.audio {
+		n += len(a.Data) + 4
 	}
 	return n
 }
@@ -288,19 +281,27 @@ func (s *Segment) size(f Format) int {
 // sets state one that is within half a percent of it, it is that one, free of
 // millisecond rounding.
 func (ix *Index) frameRate() float64 {
-	var frames int
+	var intervals int
 	var length time.Duration
 	c := ix.newest().Config
+	var last *av.Frame
 	for _, s := range ix.Segments {
-		if s.Config == c {
-			frames += len(s.video)
-			length += s.Duration
+		if s.Discontinuity || s.Config != c {
+			last = nil
+		}
+		if n := len(s.video); n > 0 && s.Config == c {
+			if last == nil {
+				intervals, last = intervals-1, s.video[0].Frame
+			}
+			intervals += n
+			length += s.video[n-1].DTS - last.DTS
+			last = s.video[n-1].Frame
 		}
 	}
 	if c.Video == nil || length <= 0 {
 		return 0
 	}
-	measured := float64(frames) / length.Seconds()
+	measured := float64(intervals) / length.Seconds()
 	if stated := c.Video.FrameRate; math.Abs(stated-measured) < measured/200 {
 		return stated
 	}

@@ -14,11 +14,11 @@ type Segment struct {
 	Sequence              uint64 // media sequence number
 	Discontinuity         bool   // what came before does not lead up to it
 	DiscontinuitySequence uint64 // of this segment, its own discontinuity counted
-	Independent           bool   // it starts with a key frame
+	Independent           bool   // it starts with a key frame, or is all sound
 	Config                *av.Config
 	Start                 time.Duration // DTS of the first sample on the stream's clock
 	Duration              time.Duration
-	ProgramTime           time.Time // wall clock of the first picture
+	ProgramTime           time.Time // wall clock at Start
 	Parts                 []*Part
 	Bytes                 int64 // of its frames
 
@@ -95,13 +95,11 @@ func (s *Segment) renderFMP4(tag string) (*Object, error) {
 
 func (s *Segment) renderTS(tag string) (*Object, error) {
 	return s.ts.get(func() (*Object, error) {
-		body, err := mpegts.AppendSegment(nil, &mpegts.Segment{
-			Config:   s.Config,
-			Sequence: s.Sequence,
-			Video:    s.video,
-			Audio:    s.audio,
-			End:      s.Start + s.Duration,
-		})
+		body, err := mpegts.AppendSegment(nil, s.mpegts())
 		return &Object{Body: body, Tag: tag, Modified: s.modified}, err
 	})
+}
+
+func (s *Segment) mpegts() *mpegts.Segment {
+	return &mpegts.Segment{Config: s.Config, Sequence: s.Sequence, Video: s.video, Audio: s.audio, End: s.Start + s.Duration}
 }

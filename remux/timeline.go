@@ -118,7 +118,7 @@ func (t *timeline) lastEnd() time.Duration {
 
 func (t *timeline) beginSegment(s av.Sample, now time.Time) {
 	if t.wallAnchor.IsZero() || t.broken {
-		t.wallAnchor, t.streamAnchor = now, s.DTS+s.CTS
+		t.wallAnchor, t.streamAnchor = now, s.DTS
 	}
 	if t.initialize == nil || t.initialize.config != s.Config {
 		t.initialize = &initSection{number: t.nextInit, config: s.Config, made: now}
@@ -137,7 +137,7 @@ func (t *timeline) beginSegment(s av.Sample, now time.Time) {
 		Independent:           t.cutter.Independent(),
 		Config:                s.Config,
 		Start:                 s.DTS,
-		ProgramTime:           t.wallAnchor.Add(s.DTS + s.CTS - t.streamAnchor),
+		ProgramTime:           t.wallAnchor.Add(s.DTS - t.streamAnchor),
 		init:                  t.initialize,
 	}
 	if n := len(t.held); n > 0 { // about as many samples as in the last one
@@ -219,6 +219,7 @@ func (t *timeline) endSegment(at time.Duration, next *av.Sample, now time.Time) 
 	t.open = nil
 	seg.Duration = at - seg.Start
 	seg.modified = now
+	seg.Independent = seg.Independent || len(seg.video) == 0 // sound needs no key frame
 	held := make([]*Segment, 0, len(t.held)+1)
 	held = append(append(held, t.held...), seg)
 	t.bytes += seg.Bytes

@@ -69,16 +69,26 @@ func (c *Cutter) Next(s av.Sample) Cut {
 		c.close(s.DTS)
 		c.begin(s, true)
 		return NewSegment
-	case length+c.frame > c.longest() && length > 0:
+	case c.full(s, length, c.longest(), leading):
 		c.close(s.DTS)
 		c.begin(s, leading && s.Key)
 		return NewSegment
-	case leading && c.endsPart(s.DTS-c.part):
+	case c.endsPart(s, leading):
 		c.closePart(s.DTS)
 		c.part = s.DTS
 		return NewPart
 	}
 	return Continue
+}
+
+// full says that what is length long has no room within limit for the sample and
+// what follows it. Sound ends nothing while pictures come in their time.
+func (c *Cutter) full(s av.Sample, length, limit time.Duration, leading bool) bool {
+	const slack, soundFrame = 10 * time.Millisecond, 25 * time.Millisecond
+	if leading {
+		return length > 0 && length+c.frame > limit
+	}
+	return s.DTS-c.last > c.frame+slack && length+soundFrame > limit
 }
 
 // End closes the open segment at the given DTS, because the stream ends or a
@@ -99,12 +109,12 @@ func (c *Cutter) begin(s av.Sample, key bool) {
 	c.segment, c.part, c.last = s.DTS, s.DTS, s.DTS
 }
 
-// endsPart says whether a part of that length has no room for another frame.
-func (c *Cutter) endsPart(length time.Duration) bool {
+func (c *Cutter) endsPart(s av.Sample, leading bool) bool {
+	length := s.DTS - c.part
 	if c.PartTarget == 0 {
-		return length+c.frame/2 >= c.PartDuration
+		return leading && length+c.frame/2 >= c.PartDuration
 	}
-	return length+c.frame > c.PartTarget
+	return c.full(s, length, c.PartTarget, leading)
 }
 
 func (c *Cutter) closePart(at time.Duration) {

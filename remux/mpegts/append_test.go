@@ -32,6 +32,9 @@ func TestAppendSegmentAppends(t *testing.T) {
 func TestAllocations(t *testing.T) {
 	s := benchSegment()
 	var out []byte
+	if n, err := Size(s); err != nil || n != len(out) {
+		t.Errorf("Size: %d, %v; AppendSegment wrote %d", n, err, len(out))
+	}
 	if n := testing.AllocsPerRun(5, func() { out, _ = AppendSegment(nil, s) }); n > 1 {
 		t.Errorf("%v allocations", n)
 	}

@@ -89,17 +89,31 @@ func (w *packetWriter) begin(st stream, size int, pcr int64, randomAccess bool) 
 // or is given the room, and each stream of PES packets gets a multiple of 16
 // packets. The longest PES packet of each has 16 bytes at least.
 func (w *packetWriter) planned(dst []byte) packetWriter {
-	packets, spread := w.packets, w.spread
-	for st := range spread {
-		if spread[st].unit > 0 {
-			spread[st].extra = int(-w.counters[st] & 15)
-			packets += spread[st].extra
-		}
-	}
-	if need := len(dst) + packets*packetSize; need > cap(dst) {
+	if need := len(dst) + w.plannedPackets()*packetSize; need > cap(dst) {
 		dst = append(make([]byte, 0, need), dst...)
 	}
+	spread := w.spread
+	for st := range spread {
+		spread[st].extra = w.extra(st)
+	}
 	return packetWriter{dst: dst, spread: spread}
+}
+
+// plannedPackets is how many packets the writer that planned returns will write.
+func (w *packetWriter) plannedPackets() int {
+	n := w.packets
+	for st := range w.spread {
+		n += w.extra(st)
+	}
+	return n
+}
+
+// extra is how many packets a stream lacks to a multiple of 16.
+func (w *packetWriter) extra(st int) int {
+	if w.spread[st].unit == 0 {
+		return 0
+	}
+	return int(-w.counters[st] & 15)
 }
 
 // headLen is how much of its first packet a PES packet leaves to the adaptation

@@ -30,25 +30,43 @@ const maxDuration = 10 * time.Minute
 // as it was, if Supports does not take the Config, if there are samples of a
 // track that the Config does not have, or if it lasts more than 10 minutes.
 func AppendSegment(dst []byte, s *Segment) ([]byte, error) {
-	p, err := newProgram(s.Config)
+	measure, err := s.measure()
 	if err != nil {
 		return dst, err
 	}
+	m := newMuxer(measure.w.planned(dst), measure.program, s, s.start())
+	m.run()
+	return m.w.dst, nil
+}
+
+// Size returns how many bytes AppendSegment appends, and fails like it.
+func Size(s *Segment) (int, error) {
+	m, err := s.measure()
+	if err != nil {
+		return 0, err
+	}
+	return m.w.plannedPackets() * packetSize, nil
+}
+
+// measure writes the segment to nowhere.
+func (s *Segment) measure() (muxer, error) {
+	p, err := newProgram(s.Config)
+	if err != nil {
+		return muxer{}, err
+	}
 	if len(s.Video) > 0 && p.video == nil {
-		return dst, errors.New("video samples without a video track")
+		return muxer{}, errors.New("video samples without a video track")
 	}
 	if len(s.Audio) > 0 && p.audio == nil {
-		return dst, errors.New("audio samples without an audio track")
+		return muxer{}, errors.New("audio samples without an audio track")
 	}
 	start := s.start()
 	if d := s.End - start; d > maxDuration {
-		return dst, fmt.Errorf("segment of %v", d)
+		return muxer{}, fmt.Errorf("segment of %v", d)
 	}
-	measure := newMuxer(packetWriter{dry: true}, p, s, start)
-	measure.run()
-	m := newMuxer(measure.w.planned(dst), p, s, start)
+	m := newMuxer(packetWriter{dry: true}, p, s, start)
 	m.run()
-	return m.w.dst, nil
+	return m, nil
 }
 
 // start is the DTS of the first sample.
