@@ -171,6 +171,16 @@ func (h *harness) claim(n remux.Name) (sink, error) {
 	return r, nil
 }
 
+// idle waits until all connections have ended.
+func (h *harness) idle(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); h.Stats().Connections > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("connections stay open: %+v", h.Stats())
+		}
+	}
+}
+
 // stream waits for the next publisher.
 func (h *harness) stream(t *testing.T) *recorder {
 	t.Helper()

@@ -87,7 +87,7 @@ func (s *Server) Serve(l net.Listener) error {
 			s.start(conn)
 			continue
 		}
-		if s.ctx.Err() != nil {
+		if s.isClosed() {
 			return ErrServerClosed
 		}
 		if !temporary(err) {
@@ -109,6 +109,12 @@ func (s *Server) track(l net.Listener) bool {
 	}
 	s.listeners[l] = struct{}{}
 	return true
+}
+
+func (s *Server) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 func (s *Server) untrack(l net.Listener) {
@@ -192,7 +198,6 @@ func (s *Server) logEnd(ses *session, why Reason, err error) {
 // until their connections have ended and their streams have been given back. If
 // ctx is done first it returns its error, and the rest goes on by itself.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.cancel()
 	s.mu.Lock()
 	s.closed = true
 	for l := range s.listeners {
@@ -208,6 +213,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		<-ses.begun
 		ses.rtmp.Stop(errShutdown, "the server is shutting down")
 	}
+	s.cancel() // after Stop, so that an Authorize that gives up refuses nobody
 	done := make(chan struct{})
 	go func() {
 		s.running.Wait()
