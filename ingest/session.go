@@ -59,23 +59,12 @@ func (s *session) Publish(p rtmp.Publish) error {
 	return nil
 }
 
-// deniedDelay is what a wrong key costs who tries keys.
-const deniedDelay = time.Second
-
 // refuse counts and logs a refusal, and returns what the encoder is told.
 func (s *session) refuse(err error, attrs ...any) error {
 	st := status(err)
 	s.server.stats.refused(st.Code)
 	attrs = append(attrs, "session", s.id, "remote", s.remote.String(), "code", st.Code, "reason", err.Error())
 	s.server.warn(st.Code, "publish refused", attrs...)
-	if st.Code == rtmp.PublishDenied {
-		t := time.NewTimer(deniedDelay)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-s.server.ctx.Done():
-		}
-	}
 	return st
 }
 

@@ -98,7 +98,7 @@ func TestDecodeAMFDepth(t *testing.T) {
 
 func TestAppendAMF(t *testing.T) {
 	values := []any{
-		"onStatus", 1.5, -0.0, math.Inf(1), true, false, nil, Undefined{}, "",
+		"onStatus", 1.5, math.Copysign(0, -1), math.Inf(1), true, false, nil, Undefined{}, "",
 		Object{{"a", "b"}, {"o", Object{{"x", nil}}}, {"list", Array{1.0, "two", Array{}}}},
 	}
 	b := AppendAMF(nil, values...)

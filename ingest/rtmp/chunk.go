@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 
 	"headwater/remux/flv"
@@ -322,7 +323,7 @@ func uint24(b []byte) uint32 {
 
 // unexpected says that a stream has ended where it must not.
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -135,7 +135,7 @@ func newPeer(t *testing.T, j *journal, o Options) *peer {
 	p.s = e.Start(server, j, o)
 	t.Cleanup(func() {
 		_ = conn.Close()
-		j.reason(t)
+		_ = j.reason(t)
 		e.Close()
 	})
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
