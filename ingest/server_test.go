@@ -592,7 +592,7 @@ func TestConfig(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("no registry, no error")
 	}
-	s, err := New(Config{Registry: remux.NewRegistry(remux.DefaultOptions()), Addr: "127.0.0.1:bad"})
+	s, err := New(Config{Registry: remux.NewRegistry(remux.DefaultOptions(), nil), Addr: "127.0.0.1:bad"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ type fixture struct {
 
 func start(t testing.TB, seconds int) *fixture {
 	t.Helper()
-	r := remux.NewRegistry(remux.DefaultOptions())
+	r := remux.NewRegistry(remux.DefaultOptions(), nil)
 	p, err := r.Publish(remux.Name{App: "live", Stream: "x"}, remux.Claim{})
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 // BenchmarkWrite is the cost of one frame of a stream that nobody watches, its
 // buffer included: the sum over 2 s of 2 Mbit/s divided by its frames.
 func BenchmarkWrite(b *testing.B) {
-	r := NewRegistry(DefaultOptions())
+	r := NewRegistry(DefaultOptions(), nil)
 	p, err := r.Publish(Name{"live", "x"}, Claim{})
 	if err != nil {
 		b.Fatal(err)

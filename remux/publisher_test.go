@@ -173,7 +173,7 @@ func TestRealStreamInBothFormats(t *testing.T) {
 	source, messages := testSource(t, 10)
 	wantV, wantVP := times(t, probe(t, source), "video")
 	wantA, _ := times(t, probe(t, source), "audio")
-	r := NewRegistry(DefaultOptions())
+	r := NewRegistry(DefaultOptions(), nil)
 	p := publish(t, r, "x", messages)
 	p.Close()
 	s := r.Stream(Name{"live", "x"})
@@ -199,7 +199,7 @@ func TestRealStreamInBothFormats(t *testing.T) {
 
 func TestCursorReadsWhatWasSent(t *testing.T) {
 	source, messages := testSource(t, 3)
-	r := NewRegistry(DefaultOptions())
+	r := NewRegistry(DefaultOptions(), nil)
 	p, err := r.Publish(Name{"live", "x"}, Claim{})
 	if err != nil {
 		t.Fatal(err)
@@ -252,7 +252,7 @@ func TestReconnect(t *testing.T) {
 	_, messages := testSource(t, 5)
 	o := DefaultOptions()
 	o.Window = time.Hour
-	r := NewRegistry(o)
+	r := NewRegistry(o, nil)
 	const sessions = 4
 	for range sessions {
 		publish(t, r, "x", messages).Close()
@@ -286,7 +286,7 @@ func TestReconnect(t *testing.T) {
 }
 
 func TestSecondPublisherIsRefusedAndNameFreed(t *testing.T) {
-	r := NewRegistry(DefaultOptions())
+	r := NewRegistry(DefaultOptions(), nil)
 	p, err := r.Publish(Name{"live", "x"}, Claim{})
 	if err != nil {
 		t.Fatal(err)
@@ -303,7 +303,7 @@ func TestSecondPublisherIsRefusedAndNameFreed(t *testing.T) {
 
 func TestExpire(t *testing.T) {
 	_, messages := testSource(t, 3)
-	r := NewRegistry(DefaultOptions())
+	r := NewRegistry(DefaultOptions(), nil)
 	p := publish(t, r, "x", messages)
 	s := p.Stream()
 	now := time.Now()
@@ -334,7 +334,7 @@ func TestExpire(t *testing.T) {
 // A viewer that does not read skips to the newest key frame, once, and is told.
 func TestSlowCursorSkips(t *testing.T) {
 	_, messages := testSource(t, 4)
-	r := NewRegistry(DefaultOptions())
+	r := NewRegistry(DefaultOptions(), nil)
 	p, err := r.Publish(Name{"live", "x"}, Claim{})
 	if err != nil {
 		t.Fatal(err)
@@ -375,7 +375,7 @@ func TestNamesAreNeverReused(t *testing.T) {
 	_, messages := testSource(t, 3)
 	seen := map[string]bool{}
 	for range 3 {
-		r := NewRegistry(DefaultOptions())
+		r := NewRegistry(DefaultOptions(), nil)
 		publish(t, r, "x", messages).Close()
 		text, err := r.Stream(Name{"live", "x"}).Index().Playlist(FMP4, false)
 		if err != nil {
@@ -394,7 +394,7 @@ func TestNamesAreNeverReused(t *testing.T) {
 }
 
 func TestDamagedMediaIsCountedAndBounded(t *testing.T) {
-	r := NewRegistry(DefaultOptions())
+	r := NewRegistry(DefaultOptions(), nil)
 	p, err := r.Publish(Name{"live", "x"}, Claim{})
 	if err != nil {
 		t.Fatal(err)
@@ -419,7 +419,7 @@ func TestDamagedMediaIsCountedAndBounded(t *testing.T) {
 func FuzzWrite(f *testing.F) {
 	f.Add([]byte{9, 0, 5, 0x17, 0, 0, 0, 0, 8, 0, 4, 0xaf, 0, 0x12, 0x10})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := NewRegistry(DefaultOptions())
+		r := NewRegistry(DefaultOptions(), nil)
 		p, err := r.Publish(Name{"live", "x"}, Claim{})
 		if err != nil {
 			t.Fatal(err)
@@ -447,7 +447,7 @@ func FuzzWrite(f *testing.F) {
 
 func TestTakeover(t *testing.T) {
 	_, messages := testSource(t, 3)
-	r := NewRegistry(DefaultOptions())
+	r := NewRegistry(DefaultOptions(), nil)
 	evicted := make(chan error, 1)
 	old, err := r.Publish(Name{"live", "x"}, Claim{Evicted: func(err error) { evicted <- err }})
 	if err != nil {
@@ -505,7 +505,7 @@ func TestParametersChange(t *testing.T) {
 	_, first := testSource(t, 4)
 	_, second := encode(t, "-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=4", "-f", "lavfi", "-i", "sine=r=48000:d=4",
 		"-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-c:a", "aac", "-ac", "2")
-	r := NewRegistry(DefaultOptions())
+	r := NewRegistry(DefaultOptions(), nil)
 	p := publish(t, r, "x", first)
 	for _, m := range second {
 		if err := p.Write(m.typ, m.ts+4021, m.tag()); err != nil {
@@ -544,7 +544,7 @@ func TestParametersChange(t *testing.T) {
 func TestMP3ChangesItsRate(t *testing.T) {
 	_, first := encode(t, "-f", "lavfi", "-i", "sine=r=44100:d=5", "-c:a", "libmp3lame")
 	_, second := encode(t, "-f", "lavfi", "-i", "sine=r=22050:d=5", "-c:a", "libmp3lame")
-	r := NewRegistry(DefaultOptions())
+	r := NewRegistry(DefaultOptions(), nil)
 	p := publish(t, r, "x", first)
 	for _, m := range second {
 		if err := p.Write(m.typ, m.ts+5000, m.tag()); err != nil {

@@ -35,16 +35,21 @@ var errEnded = errors.New("the stream has ended")
 // Registry maps names to streams. Asking for a name that is not there leaves
 // nothing behind.
 type Registry struct {
-	options Options // fixed after NewRegistry
+	// fixed after NewRegistry
+	options Options
+	memory  *Memory
 
 	mu      sync.Mutex
 	streams map[Name]*Stream
 }
 
 // NewRegistry returns an empty registry. Its Run ends streams whose publishers
-// have left.
-func NewRegistry(o Options) *Registry {
-	return &Registry{options: o, streams: map[Name]*Stream{}}
+// have left. A nil memory is one without a file.
+func NewRegistry(o Options, m *Memory) *Registry {
+	if m == nil {
+		m = OpenMemory("", nil)
+	}
+	return &Registry{options: o, memory: m, streams: map[Name]*Stream{}}
 }
 
 // Publish claims name for one publisher. It fails with ErrBusy while another
@@ -63,7 +68,7 @@ func (r *Registry) Publish(name Name, c Claim) (*Publisher, error) {
 			return nil, err
 		}
 	}
-	s := newStream(name, r.options, time.Now())
+	s := newStream(name, r.options, r.memory, time.Now())
 	p := newPublisher(s, c.Evicted)
 	if err := s.attach(p, false); err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ type Stream struct {
 	Began time.Time
 
 	options Options
+	memory  *Memory
 	epoch   string // in the names of this stream's objects, and of no other's ever
 	log     log
 	index   Watch[*Index]
@@ -33,14 +34,18 @@ type Stream struct {
 	timeline *timeline
 	next     time.Duration // stream time at which the next publisher begins
 	frames   []av.Frame    // room for frames to come, allocated together
+
+	remembered *Segment // newest when the memory was last told; owned like timeline
 }
 
-// newStream returns a stream without a publisher. Media sequence numbers begin at
-// the second of its start: segments last longer than a second, so a stream that
-// begins anew under the same name, after a restart too, goes on above them.
-func newStream(name Name, o Options, now time.Time) *Stream {
-	s := &Stream{Name: name, Began: now, options: o, epoch: newEpoch(), lastSeen: now}
-	s.timeline = newTimeline(o, uint64(now.Unix()), &s.served)
+// newStream returns a stream without a publisher, which goes on from what the
+// memory has of its name. Without that, media sequence numbers begin at the second
+// of its start: segments last longer than a second, so the numbers go on above
+// those of an earlier stream.
+func newStream(name Name, o Options, m *Memory, now time.Time) *Stream {
+	s := &Stream{Name: name, Began: now, options: o, memory: m, epoch: newEpoch(), lastSeen: now}
+	from, goesOn := m.start(name, now)
+	s.timeline = newTimeline(o, from, goesOn, &s.served)
 	s.index.Store(s.timeline.index(s.epoch, now, false))
 	return s
 }
@@ -125,7 +130,7 @@ func (s *Stream) remove(reason error, now time.Time) {
 	p.mu.Unlock()
 	s.live, s.lastSeen = nil, now
 	s.timeline.breakOff(now)
-	s.index.Store(s.timeline.index(s.epoch, now, false))
+	s.publish(now, false)
 	if reason != nil && p.evicted != nil {
 		go p.evicted(reason)
 	}
@@ -151,7 +156,7 @@ func (s *Stream) expire(now time.Time) (gone bool) {
 // end writes ENDLIST and lets cursors run out. Callers hold mu.
 func (s *Stream) end(now time.Time) {
 	s.ended = now
-	s.index.Store(s.timeline.index(s.epoch, now, true))
+	s.publish(now, true)
 	s.log.end()
 }
 
@@ -167,8 +172,18 @@ func (s *Stream) append(f av.Frame, at int64, start bool, now func() time.Time) 
 		return
 	}
 	if t := now(); s.timeline.push(av.Sample{Frame: frame, Time: at}, t) {
-		s.index.Store(s.timeline.index(s.epoch, t, false))
+		s.publish(t, false)
 	}
+}
+
+// publish shows readers the timeline as it is.
+func (s *Stream) publish(now time.Time, ended bool) {
+	ix := s.timeline.index(s.epoch, now, ended)
+	if n := len(ix.Segments); n > 0 && ix.newest() != s.remembered {
+		s.remembered = ix.newest()
+		s.memory.remember(s.Name, s.timeline.state(now))
+	}
+	s.index.Store(ix)
 }
 
 // frameSlab is how many frames are allocated together.
@@ -177,6 +192,6 @@ const frameSlab = 64
 // breakOff tells the timeline that a discontinuity follows.
 func (s *Stream) breakOff(now time.Time) {
 	if s.timeline.breakOff(now) {
-		s.index.Store(s.timeline.index(s.epoch, now, false))
+		s.publish(now, false)
 	}
 }

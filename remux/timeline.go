@@ -26,6 +26,7 @@ type timeline struct {
 	wallAnchor    time.Time     // wall clock …
 	streamAnchor  time.Duration // … at this stream time
 	broken        bool          // a discontinuity lies in front of the next segment
+	resumed       bool          // the first segment follows those of an earlier timeline
 	nextSequence  uint64
 	nextPart      uint64
 	nextInit      uint64
@@ -39,17 +40,33 @@ type timeline struct {
 	dropped uint64 // samples in front of the first key frame
 }
 
-func newTimeline(o Options, firstSequence uint64, served *servedMark) *timeline {
+// newTimeline begins at a state; goesOn says that it is a continuation, which a
+// discontinuity marks.
+func newTimeline(o Options, from State, goesOn bool, served *servedMark) *timeline {
 	return &timeline{
 		options: o,
 		cutter: hls.Cutter{
 			SegmentDuration:    o.SegmentDuration,
 			MaxSegmentDuration: o.MaxSegmentDuration,
 			PartDuration:       o.PartDuration,
+			Target:             from.Target,
+			PartTarget:         from.PartTarget,
 		},
-		nextSequence:  firstSequence,
-		discontinuity: firstSequence,
+		nextSequence:  from.Sequence,
+		discontinuity: from.Discontinuity,
+		resumed:       goesOn,
 		served:        served,
+	}
+}
+
+// state is what has to outlive the timeline.
+func (t *timeline) state(now time.Time) State {
+	return State{
+		Sequence:      t.nextSequence,
+		Discontinuity: t.discontinuity,
+		Target:        t.cutter.Target,
+		PartTarget:    t.cutter.PartTarget,
+		At:            now,
 	}
 }
 
@@ -125,11 +142,12 @@ func (t *timeline) beginSegment(s av.Sample, now time.Time) {
 		t.nextInit++
 		t.videoEnd, t.audioEnd = 0, 0 // the clocks may have other units now
 	}
-	discontinuity := t.broken && len(t.held) > 0
-	if discontinuity {
+	discontinuity := t.resumed // state has counted that one
+	if t.broken && len(t.held) > 0 {
+		discontinuity = true
 		t.discontinuity++
 	}
-	t.broken = false
+	t.broken, t.resumed = false, false
 	t.open = &Segment{
 		Sequence:              t.nextSequence,
 		Discontinuity:         discontinuity,

@@ -34,7 +34,7 @@ func TestEveryOptionIsPassedOn(t *testing.T) {
 	cfg := config.Default()
 	cfg.HTTP.MaxViewers = 1
 	log := slog.New(slog.DiscardHandler)
-	registry := remux.NewRegistry(remuxOptions(&cfg))
+	registry := remux.NewRegistry(remuxOptions(&cfg), nil)
 	checkSet(t, remuxOptions(&cfg))
 	checkSet(t, originConfig(&cfg, log, registry))
 	checkSet(t, ingestConfig(&cfg, log, registry, newPublishKey("", false), connectionCaps{rtmp: 1}),

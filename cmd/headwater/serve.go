@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,7 @@ type server struct {
 	cfg      *config.Config
 	log      *slog.Logger
 	ready    atomic.Bool
+	memory   *remux.Memory
 	registry *remux.Registry
 	rtmp     *ingest.Server
 	media    *origin.Handler
@@ -112,7 +114,8 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.
 
 // newServer wires the parts together.
 func newServer(cfg *config.Config, log *slog.Logger, access *publishKey, caps connectionCaps) (*server, error) {
-	s := &server{cfg: cfg, log: log, registry: remux.NewRegistry(remuxOptions(cfg))}
+	s := &server{cfg: cfg, log: log, memory: remux.OpenMemory(filepath.Join(cfg.Data, "streams.json"), log)}
+	s.registry = remux.NewRegistry(remuxOptions(cfg), s.memory)
 	var err error
 	if s.rtmp, err = ingest.New(ingestConfig(cfg, log, s.registry, access, caps)); err != nil {
 		return nil, err
@@ -186,6 +189,7 @@ func (s *server) start(ls listeners, caps connectionCaps) <-chan error {
 	var ctx context.Context
 	ctx, s.expire = context.WithCancel(context.Background())
 	s.running.Go(func() { s.registry.Run(ctx) })
+	s.running.Go(func() { s.memory.Run(ctx) })
 	s.ready.Store(true)
 	return failed
 }

@@ -1,0 +1,196 @@
+package remux
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// State is what a stream's playlist must not forget: a stream that begins anew
+// under its name, in this process or in the next, goes on from it.
+type State struct {
+	Sequence      uint64        `json:"sequence"`      // media sequence number that comes next
+	Discontinuity uint64        `json:"discontinuity"` // discontinuity sequence number of the newest segment
+	Target        time.Duration `json:"target"`        // EXT-X-TARGETDURATION, ns
+	PartTarget    time.Duration `json:"part_target"`   // PART-TARGET, ns
+	At            time.Time     `json:"at"`            // when this was so
+}
+
+const (
+	// spareSequences is how far media sequence numbers move on from a state, for
+	// the segments that came after it was written.
+	spareSequences = 8
+	// sameLife is how long after a state a player may still be at its playlist, so
+	// that the target durations have to stay as they were.
+	sameLife = 5 * time.Minute
+	// maxStates bounds the names that are remembered; the oldest go first.
+	maxStates = 10000
+)
+
+// Memory remembers the State of each name, in a small file if it has one. The
+// media path only ever touches the copy in memory: a disk that is full, slow or
+// gone costs the memory of a restart and nothing else. Where there is no memory,
+// sequence numbers come from the wall clock, which is behind no earlier ones
+// unless it was set back.
+type Memory struct {
+	path string // fixed; "" keeps nothing
+	log  *slog.Logger
+
+	mu      sync.Mutex
+	states  map[string]State
+	changed bool
+}
+
+// OpenMemory reads the memory kept in a file that need not be there yet. A file
+// that cannot be understood is reported and begun anew: it must not keep the
+// server from starting.
+func OpenMemory(path string, log *slog.Logger) *Memory {
+	m := &Memory{path: path, log: log, states: map[string]State{}}
+	if path == "" {
+		return m
+	}
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(b, &m.states)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		log.Warn("stream state not read; sequence numbers come from the clock", "path", path, "error", err)
+		m.states = map[string]State{}
+	}
+	if m.states == nil { // the file says null
+		m.states = map[string]State{}
+	}
+	return m
+}
+
+func (m *Memory) recall(n Name) (State, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.states[n.String()]
+	return s, ok
+}
+
+func (m *Memory) remember(n Name, s State) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, known := m.states[n.String()]; !known && len(m.states) >= maxStates {
+		m.forgetOldest()
+	}
+	m.states[n.String()] = s
+	m.changed = true
+}
+
+func (m *Memory) forgetOldest() {
+	oldest := ""
+	for name, s := range m.states {
+		if oldest == "" || s.At.Before(m.states[oldest].At) {
+			oldest = name
+		}
+	}
+	delete(m.states, oldest)
+}
+
+// Run writes the memory to its file once a second while it changes, until ctx is
+// done, and then once more. What goes wrong is logged once.
+func (m *Memory) Run(ctx context.Context) {
+	if m.path == "" {
+		return
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	failing := false
+	for {
+		ended := false
+		select {
+		case <-ctx.Done():
+			ended = true
+		case <-tick.C:
+		}
+		err := m.write()
+		if err != nil && !failing {
+			m.log.Error("stream state not written", "path", m.path, "error", err)
+		}
+		failing = err != nil
+		if ended {
+			return
+		}
+	}
+}
+
+// write replaces the file in one step, so that a crash leaves the old or the new.
+func (m *Memory) write() error {
+	m.mu.Lock()
+	if !m.changed {
+		m.mu.Unlock()
+		return nil
+	}
+	b, err := json.Marshal(m.states)
+	m.changed = false
+	m.mu.Unlock()
+	if err == nil {
+		err = replaceFile(m.path, b)
+	}
+	if err != nil {
+		m.mu.Lock()
+		m.changed = true // try again
+		m.mu.Unlock()
+	}
+	return err
+}
+
+func replaceFile(path string, b []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return fmt.Errorf("replace: %w", err)
+	}
+	return nil
+}
+
+// start is the state from which a stream begins now, and whether players may
+// still be at the playlist that the old state is of.
+func (m *Memory) start(n Name, now time.Time) (s State, goesOn bool) {
+	old, known := m.recall(n)
+	s.Sequence = uint64(max(now.Unix(), 0))
+	s.Discontinuity = hoursOf2026(now)
+	if !known {
+		return s, false
+	}
+	s.Sequence = max(s.Sequence, old.Sequence+spareSequences)
+	s.Discontinuity = max(s.Discontinuity, old.Discontinuity+1)
+	age := now.Sub(old.At)
+	if goesOn = -sameLife < age && age < sameLife; goesOn {
+		s.Target, s.PartTarget = old.Target, old.PartTarget
+	}
+	return s, goesOn
+}
+
+// hoursOf2026 is where discontinuity sequence numbers begin without a memory. It
+// rises, and it is small: players keep arrays indexed by it.
+func hoursOf2026(now time.Time) uint64 {
+	return uint64(max(0, now.Sub(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))/time.Hour))
+}

@@ -1,0 +1,104 @@
+package remux
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// flush writes a memory as its Run does at the end.
+func flush(m *Memory) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	m.Run(ctx)
+}
+
+func TestStreamGoesOnOverARestart(t *testing.T) {
+	_, messages := testSource(t, 5)
+	path := filepath.Join(t.TempDir(), "streams.json")
+	var last *Index
+	for run := range 3 {
+		m := OpenMemory(path, slog.New(slog.DiscardHandler))
+		r := NewRegistry(DefaultOptions(), m)
+		publish(t, r, "x", messages)
+		ix := r.Stream(Name{"live", "x"}).Index()
+		text, err := ix.Playlist(FMP4, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := ix.Segments[0]
+		if run > 0 {
+			before := last.newest()
+			if first.Sequence <= before.Sequence {
+				t.Errorf("sequence %d after %d", first.Sequence, before.Sequence)
+			}
+			if first.DiscontinuitySequence <= before.DiscontinuitySequence || !first.Discontinuity {
+				t.Errorf("discontinuity sequence %d (%v) after %d", first.DiscontinuitySequence, first.Discontinuity, before.DiscontinuitySequence)
+			}
+			if ix.Target != last.Target || ix.PartTarget != last.PartTarget {
+				t.Errorf("targets %v, %v became %v, %v", last.Target, last.PartTarget, ix.Target, ix.PartTarget)
+			}
+			if !bytes.Contains(text.Body, []byte("#EXT-X-DISCONTINUITY\n")) {
+				t.Errorf("no discontinuity in\n%s", text.Body)
+			}
+		}
+		if first.DiscontinuitySequence > 1_000_000 {
+			t.Errorf("discontinuity sequence %d: players keep arrays of that length", first.DiscontinuitySequence)
+		}
+		last = ix
+		flush(m)
+	}
+}
+
+func TestMemorySurvivesDamageAndClocks(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "streams.json")
+	n := Name{"live", "x"}
+	now := time.Now()
+	for _, content := range []string{"", "{", "null", "[]", `{"live/x":{"sequence":"y"}}`} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m := OpenMemory(path, slog.New(slog.DiscardHandler))
+		if s, goesOn := m.start(n, now); goesOn || s.Sequence != uint64(now.Unix()) {
+			t.Errorf("%q: %+v, %v", content, s, goesOn)
+		}
+		m.remember(n, State{Sequence: 1, At: now})
+		flush(m)
+		if s, ok := OpenMemory(path, slog.New(slog.DiscardHandler)).recall(n); !ok || s.Sequence != 1 {
+			t.Errorf("after %q the memory does not keep", content)
+		}
+	}
+	m := OpenMemory("", nil)
+	m.remember(n, State{Sequence: 5_000_000_000, Discontinuity: 70_000, Target: 4 * time.Second, At: now.Add(100 * time.Hour)})
+	s, goesOn := m.start(n, now) // the clock was set back by days
+	if s.Sequence != 5_000_000_000+spareSequences || s.Discontinuity != 70_001 || goesOn {
+		t.Errorf("after the clock was set back: %+v, %v", s, goesOn)
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	m := OpenMemory("", nil)
+	for i := range maxStates + 10 {
+		m.remember(Name{"live", fmt.Sprint(i)}, State{At: time.Unix(int64(i), 0)})
+	}
+	if len(m.states) != maxStates {
+		t.Errorf("%d states", len(m.states))
+	}
+	if _, ok := m.recall(Name{"live", "0"}); ok {
+		t.Error("the oldest is still there")
+	}
+}
+
+func TestMemoryWithoutADisk(t *testing.T) {
+	m := OpenMemory(filepath.Join(t.TempDir(), "gone", "streams.json"), slog.New(slog.DiscardHandler))
+	m.remember(Name{"live", "x"}, State{Sequence: 7, At: time.Now()})
+	flush(m) // logs, and that is all
+	if s, ok := m.recall(Name{"live", "x"}); !ok || s.Sequence != 7 {
+		t.Error("forgotten")
+	}
+}
