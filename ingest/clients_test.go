@@ -121,3 +121,50 @@ func TestGStreamerPublishes(t *testing.T) {
 		})
 	}
 }
+
+// TestFFmpegLongAfterStart publishes as if for hours already, across the 2^24 ms
+// where timestamps get their extended form, on type 3 chunks too.
+func TestFFmpegLongAfterStart(t *testing.T) {
+	h := newHarness(t, nil)
+	out := run(t, "ffmpeg", "-hide_banner", "-loglevel", "warning",
+		"-f", "lavfi", "-i", "testsrc2=s=640x360:r=25", "-f", "lavfi", "-i", "sine=r=44100",
+		"-t", "2", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-b:v", "1500k", "-g", "25",
+		"-c:a", "aac", "-output_ts_offset", "16776.5", "-f", "flv", "rtmp://"+h.addr+"/live/late")
+	tags := h.stream(t).end(t)
+	if text := <-out; strings.Contains(text, "rror") {
+		t.Errorf("ffmpeg says:\n%s", text)
+	}
+	const start = 16_776_400 // AAC begins a little early
+	for i := range tags {
+		if tags[i].typ == 18 || tags[i].timestamp == 0 { // metadata and sequence headers
+			tags[i].timestamp = start
+		}
+		if tags[i].timestamp < start || tags[i].timestamp > start+2300 {
+			t.Fatalf("message %d of type %d is at %d", i, tags[i].typ, tags[i].timestamp)
+		}
+		tags[i].timestamp -= start
+	}
+	if last := tags[len(tags)-1].timestamp; last+start < 1<<24 {
+		t.Fatalf("it ends at %d already", last+start)
+	}
+	checkMedia(t, tags)
+}
+
+// TestClientsUnderstandRefusals checks that encoders stop and show the reason.
+func TestClientsUnderstandRefusals(t *testing.T) {
+	h := newHarness(t, func(c *Config) {
+		c.Authorize = func(context.Context, PublishRequest) error { return Denied("the key is wrong, dear user") }
+	})
+	out := run(t, "ffmpeg", "-hide_banner", "-loglevel", "info", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25",
+		"-t", "2", "-c:v", "libx264", "-f", "flv", "rtmp://"+h.addr+"/live/x?key=y")
+	if text := <-out; !strings.Contains(text, "the key is wrong, dear user") || !strings.Contains(text, "exit status") {
+		t.Errorf("ffmpeg says:\n%s", text)
+	}
+	out = gstreamer(t, "rtmpsink", "location=rtmp://"+h.addr+"/live/x?key=y")
+	if text := <-out; !strings.Contains(text, "ERROR") {
+		t.Errorf("gst-launch says:\n%s", text)
+	}
+	if st := h.Stats(); st.Refused["NetStream.Publish.Denied"] != 2 || st.Accepted != 2 {
+		t.Errorf("they tried again: %+v", st)
+	}
+}

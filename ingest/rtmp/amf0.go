@@ -71,7 +71,20 @@ type Undefined struct{}
 // name is optional; of an object that is cut it keeps what came before. It fails with ErrLimit only if b is built to exhaust the
 // reader.
 func DecodeAMF(b []byte) ([]any, error) {
-	d := amfDecoder{b: b}
+	d := amfDecoder{b: b, limit: maxAMFValues}
+	return d.values()
+}
+
+// harmless reports whether b is not built to exhaust whoever decodes it: script
+// data goes to players as it is, and may hold long lists but not deep ones.
+func harmless(b []byte) bool {
+	d := amfDecoder{b: b, limit: len(b)}
+	_, err := d.values()
+	return err == nil
+}
+
+// values decodes all of b.
+func (d *amfDecoder) values() ([]any, error) {
 	var values []any
 	for len(d.b) > 0 {
 		v := d.value(0)
@@ -92,7 +105,8 @@ func DecodeAMF(b []byte) ([]any, error) {
 // amfDecoder takes values from the front of b until something stops it.
 type amfDecoder struct {
 	b     []byte
-	count int
+	limit int   // of count
+	count int   // values so far
 	stop  bool  // the bytes ended, or make no sense
 	err   error // they are hostile
 }
@@ -136,7 +150,7 @@ func (d *amfDecoder) value(depth int) any {
 	if marker == nil {
 		return nil
 	}
-	if d.count++; d.count > maxAMFValues {
+	if d.count++; d.count > d.limit {
 		d.err = limitError("too many AMF values")
 		return nil
 	}

@@ -273,7 +273,9 @@ func (g *guard) end(err error) {
 	g.ended, g.err = true, err
 	if g.publish.active {
 		g.publish.active = false
-		g.handler.Unpublish(err)
+		if fault := g.guarded(func() error { g.handler.Unpublish(err); return nil }); fault != nil {
+			g.err = fault
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func (g *guard) data(m *Message) error {
 		cut += len(setDataFrame)
 	}
 	body = body[cut:]
-	if len(body) < 3 || body[0] != amfString || hasPrefix(body, clearDataFrame) {
+	if len(body) < 3 || body[0] != amfString || hasPrefix(body, clearDataFrame) || !harmless(body) {
 		g.ignored.Add(1)
 		return nil
 	}

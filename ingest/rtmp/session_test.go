@@ -366,6 +366,7 @@ func TestDataMessages(t *testing.T) {
 	meta[13] = amfECMAArray
 	ecma := wire(AppendAMF(nil, "onMetaData"), "08 00000001 0001 61 05 000009")
 	text := AppendAMF(nil, "onTextData", Object{{"text", "hello"}})
+	lists := AppendAMF(nil, "onMetaData", Object{{"times", make(Array, 5000)}})
 	cue := AppendAMF(nil, "onCuePoint", Object{})
 	for _, c := range []struct {
 		name string
@@ -389,6 +390,9 @@ func TestDataMessages(t *testing.T) {
 		{"AMF 3 empty", typeDataAMF3, nil, nil},
 		{"AMF 3 of nothing", typeDataAMF3, []byte{0}, nil},
 		{"AMF 3 indeed", typeDataAMF3, wire("00 11 06 01"), nil},
+		{"long lists", typeData, lists, lists},
+		{"nested deep", typeData, append(AppendAMF(nil, "onMetaData"), bytes.Repeat(wire("03 0001 61"), 5000)...), nil},
+		{"an array that lies", typeData, wire(AppendAMF(nil, "onMetaData"), "0a 7fffffff"), nil},
 		{"too long", typeData, append(bytes.Clone(text), make([]byte, maxControl)...), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -656,13 +660,23 @@ func (p *panicky) Publish(r Publish) error {
 }
 
 func (p *panicky) Write(typ uint8, timestamp uint32, tag []byte) error {
-	panic("fault")
+	if p.where == "write" {
+		panic("fault")
+	}
+	return errors.New("end")
+}
+
+func (p *panicky) Unpublish(err error) {
+	p.journal.Unpublish(err)
+	if p.where == "unpublish" {
+		panic("fault")
+	}
 }
 
 // TestPanic ends the session in which it happens and nothing else.
 func TestPanic(t *testing.T) {
 	t.Parallel()
-	for _, where := range []string{"publish", "write"} {
+	for _, where := range []string{"publish", "write", "unpublish"} {
 		j := newJournal()
 		client, server := net.Pipe()
 		e := NewEngine()
