@@ -1,6 +1,7 @@
 package flv
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -71,9 +72,17 @@ func (p *Packet) setVideo(typ byte, rest []byte) (err error) {
 	default:
 		return fmt.Errorf("%w packet type %d", ErrUnsupported, typ)
 	}
+	if p.Type == Frame && p.Codec == av.AV1 {
+		rest = bytes.TrimPrefix(rest, temporalDelimiter)
+	}
 	p.Data, err = payload(rest)
 	return err
 }
+
+// temporalDelimiter is the OBU in front of each AV1 temporal unit, which FFmpeg
+// leaves in. A message is one unit anyway, and samples in ISOBMFF go without it
+// (AV1 in ISOBMFF 2.4).
+var temporalDelimiter = []byte{0x12, 0}
 
 // setAudio fills in what stands behind the FourCC of one audio track.
 func (p *Packet) setAudio(typ byte, rest []byte) (err error) {
@@ -81,6 +90,10 @@ func (p *Packet) setAudio(typ byte, rest []byte) (err error) {
 	case exSequenceStart:
 		if p.Codec == av.MP3 || p.Codec == av.AC3 || p.Codec == av.EAC3 {
 			p.Type, p.Data = Ignored, rest // FFmpeg announces these too, with nothing behind
+			return nil
+		}
+		if p.Codec == av.Opus && bytes.HasPrefix(rest, []byte("OpusTags")) {
+			p.Type, p.Data = Ignored, rest // the second header of RFC 7845: nothing that decoding needs
 			return nil
 		}
 		p.Type = SequenceStart

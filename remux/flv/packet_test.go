@@ -153,6 +153,8 @@ func TestParseVideo(t *testing.T) {
 		{name: "avc1 frames", body: "a1 61766331 000001 41", want: Packet{Codec: av.H264, Type: Frame, CTS: ms}, data: "41"},
 		{name: "avc1 header", body: "90 61766331 01640000", want: Packet{Codec: av.H264, Type: SequenceStart, Key: true}, data: "01640000"},
 		{name: "av01 frames have no offset", body: "91 61763031 0a0b00", want: Packet{Codec: av.AV1, Type: Frame, Key: true}, data: "0a0b00"},
+		{name: "av01 frames behind a temporal delimiter", body: "a1 61763031 1200 320100", want: Packet{Codec: av.AV1, Type: Frame}, data: "320100"},
+		{name: "av01 temporal delimiter alone", body: "a1 61763031 1200", err: ErrEmpty},
 		{name: "av01 as MPEG-2 TS descriptor", body: "95 61763031 80", want: Packet{Codec: av.AV1, Type: Ignored, Key: true}, data: "80"},
 		{name: "vp09 header", body: "90 76703039 01000000", want: Packet{Codec: av.VP9, Type: SequenceStart, Key: true}, data: "01000000"},
 		{name: "vp09 frames", body: "a1 76703039 86", want: Packet{Codec: av.VP9, Type: Frame}, data: "86"},
@@ -193,6 +195,7 @@ func TestParseAudio(t *testing.T) {
 		{name: "nothing", body: "", err: ErrEmpty},
 
 		{name: "Opus header", body: "90 4f707573 4f70757348656164", want: Packet{Codec: av.Opus, Type: SequenceStart, Key: true}, data: "4f70757348656164"},
+		{name: "Opus comment header", body: "90 4f707573 4f707573546167730000", want: Packet{Codec: av.Opus, Type: Ignored, Key: true}, data: "4f707573546167730000"},
 		{name: "Opus", body: "91 4f707573 fc", want: Packet{Codec: av.Opus, Type: Frame, Key: true}, data: "fc"},
 		{name: "Opus end", body: "92 4f707573", want: Packet{Codec: av.Opus, Type: SequenceEnd, Key: true}},
 		{name: "Opus channels", body: "94 4f707573 01 02 00000003", want: Packet{Codec: av.Opus, Type: Ignored, Key: true}, data: "010200000003"},
