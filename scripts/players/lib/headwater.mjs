@@ -7,9 +7,9 @@ import { run, start, stop, within } from './process.mjs'
 
 const MODULE = fileURLToPath(new URL('../../..', import.meta.url))
 
-/** Builds the command as it ships and returns its path; HEADWATER_BINARY names one to use instead. */
+/** Builds the command as it ships and returns its path; PLAYERS_BINARY names one to use instead. */
 export async function build (dir) {
-  if (process.env.HEADWATER_BINARY) return process.env.HEADWATER_BINARY
+  if (process.env.PLAYERS_BINARY) return process.env.PLAYERS_BINARY
   const path = join(dir, 'headwater')
   await run('go', ['build', '-o', path, './cmd/headwater'], { cwd: MODULE, env: { ...process.env, CGO_ENABLED: '0' } })
   return path

@@ -5,13 +5,18 @@
 const video = document.getElementById('video')
 const seen = { errors: [], waits: [], playing: 0, hls: {} }
 
-for (const type of ['waiting', 'stalled', 'error', 'ended', 'pause']) {
+for (const type of ['waiting', 'error', 'ended', 'pause']) {
   video.addEventListener(type, () => {
-    if (seen.playing > 0) seen.waits.push({ type, at: performance.now() - seen.playing, time: video.currentTime, ranges: ranges() })
+    if (started()) seen.waits.push({ type, at: performance.now() - seen.playing, time: video.currentTime, ranges: ranges() })
     if (type === 'error') seen.errors.push({ source: 'video', detail: video.error?.message ?? 'unknown' })
   })
 }
 video.addEventListener('playing', () => { seen.playing ||= performance.now() })
+
+/** Playback has begun: what interrupts it from here on, a viewer sees. */
+function started () {
+  return video.played.length > 0 && video.played.end(0) - video.played.start(0) > 0.25
+}
 
 function ranges () {
   const b = video.buffered

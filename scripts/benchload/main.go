@@ -1,0 +1,89 @@
+//go:build linux
+
+// Command benchload measures what Headwater costs on this machine, beside what the
+// kernel alone charges for the same traffic. scripts/bench builds and runs it.
+//
+// It loads a server that runs in a process of its own, so that the server's
+// share is read from /proc/PID/stat and nothing of the load is in it:
+//
+//   - publishers: one FLV file is cut into RTMP chunks once and replayed in
+//     real time over many connections, each write the same shared bytes;
+//   - viewers: one epoll loop reads many HTTP-FLV bodies with MSG_TRUNC, which
+//     drops the bytes inside the kernel.
+//
+// The floors are the least that any server could do: one thread and epoll that
+// reads what publishers send and forgets it (floor-ingest), and one that writes
+// the same bytes to every viewer at a steady pace (floor-fanout).
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+)
+
+// plan is what to measure and for how long.
+type plan struct {
+	server     string        // path of the binary
+	file       string        // FLV to replay
+	publishers int           // of the ingest measurement
+	viewers    int           // of the fan-out measurement
+	warm       time.Duration // before the ingest measurement, so that windows are full
+	measure    time.Duration
+	floor      time.Duration // how long the floors are measured
+	gather     time.Duration // of the fan-out floor
+}
+
+func main() {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "floor-ingest":
+			exit(floorIngest())
+		case "floor-fanout":
+			exit(floorFanout(os.Args[2:]))
+		}
+	}
+	var p plan
+	flag.StringVar(&p.server, "server", "", "path of the headwater binary")
+	flag.StringVar(&p.file, "file", "", "FLV file to publish, longer than a measurement")
+	flag.IntVar(&p.publishers, "publishers", 200, "publishers with nobody watching")
+	flag.IntVar(&p.viewers, "viewers", 1000, "HTTP-FLV viewers of one stream")
+	flag.DurationVar(&p.warm, "warm", 25*time.Second, "time before memory and CPU of ingest are taken")
+	flag.DurationVar(&p.measure, "measure", 10*time.Second, "time that is measured")
+	flag.DurationVar(&p.floor, "floor", 6*time.Second, "time the floors are measured")
+	flag.DurationVar(&p.gather, "gather", 100*time.Millisecond, "how long the fan-out floor gathers before it writes")
+	out := flag.String("json", "", "also write the results to this file")
+	flag.Parse()
+	if p.server == "" || p.file == "" || flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	exit(run(p, *out))
+}
+
+func run(p plan, out string) error {
+	raiseDescriptors()
+	r, err := measureAll(p)
+	if err != nil {
+		return err
+	}
+	r.print(os.Stdout)
+	if out == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out, append(b, '\n'), 0o644)
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "benchload:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}

@@ -1,0 +1,131 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is a server under load.
+type process struct {
+	cmd        *exec.Cmd
+	rtmp, http string        // where it listens; "" if it does not say
+	done       chan struct{} // closed when it has ended
+}
+
+var (
+	listening  = regexp.MustCompile(` msg="?listening"?( |$)`)
+	whichProto = regexp.MustCompile(` proto="?(\w+)"?`)
+	whichAddr  = regexp.MustCompile(` addr="?([^" ]+)"?`)
+)
+
+// startProcess starts a server and waits until it has said where it listens for
+// each of protos.
+func startProcess(path string, args []string, protos ...string) (*process, error) {
+	p := &process{cmd: exec.Command(path, args...), done: make(chan struct{})}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	p.cmd.Stdout, p.cmd.Stderr = w, w
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	w.Close()
+	addrs := make(chan [2]string, 16)
+	go func() {
+		defer close(p.done)
+		lines := bufio.NewScanner(r)
+		for lines.Scan() {
+			proto, addr := whichProto.FindStringSubmatch(lines.Text()), whichAddr.FindStringSubmatch(lines.Text())
+			if listening.MatchString(lines.Text()) && proto != nil && addr != nil {
+				addrs <- [2]string{proto[1], addr[1]}
+			}
+		}
+		_ = p.cmd.Wait()
+	}()
+	timeout := time.After(15 * time.Second)
+	for len(protos) > 0 {
+		select {
+		case a := <-addrs:
+			switch a[0] {
+			case "rtmp":
+				p.rtmp = a[1]
+			case "http":
+				p.http = a[1]
+			}
+			if a[0] == protos[0] {
+				protos = protos[1:]
+			}
+		case <-p.done:
+			return nil, fmt.Errorf("%s ended before it listened", path)
+		case <-timeout:
+			p.stop()
+			return nil, fmt.Errorf("%s does not say where it listens", path)
+		}
+	}
+	return p, nil
+}
+
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(15 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// ticks is the kernel's USER_HZ, in which /proc counts.
+const ticks = 100
+
+// cpu is the time that the process has spent on a processor, in user and in
+// kernel mode (proc_pid_stat(5), fields 14 and 15).
+func (p *process) cpu() (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, ok := strings.Cut(string(b), ") ")
+	fields := strings.Fields(rest)
+	if !ok || len(fields) < 13 {
+		return 0, errors.New("/proc/PID/stat is not as proc(5) says")
+	}
+	user, err1 := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * time.Second / ticks, errors.Join(err1, err2)
+}
+
+// resident is the process's memory in RAM, in bytes.
+func (p *process) resident() (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
+			kb, err := strconv.ParseInt(f[1], 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, errors.New("no VmRSS in /proc/PID/status")
+}
+
+// raiseDescriptors allows this process as many open files as it may have.
+func raiseDescriptors() {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
+		limit.Cur = limit.Max
+		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	}
+}

@@ -1,0 +1,121 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// replay is a file ready to be sent: each message framed once, the bytes shared
+// by every publisher.
+type replay struct {
+	due    []time.Duration // from the start of the stream
+	frames [][]byte
+	length time.Duration
+}
+
+// newReplay frames a file for message stream id 1, the first that a server
+// hands out.
+func newReplay(path string) (*replay, error) {
+	tags, err := readFLV(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &replay{}
+	for _, t := range tags {
+		chunkStream, body := byte(6), t.body
+		switch t.typ {
+		case 8:
+			chunkStream = 4
+		case typeData:
+			chunkStream, body = 5, append(amfString("@setDataFrame"), body...)
+		}
+		r.frames = append(r.frames, appendMessage(nil, chunkStream, t.typ, 1, t.time, body))
+		r.due = append(r.due, time.Duration(t.time)*time.Millisecond)
+	}
+	r.length = r.due[len(r.due)-1]
+	return r, nil
+}
+
+// crowd is a number of publishers that replay the same file, each from its own
+// start, so that their key frames do not coincide.
+type crowd struct {
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	sent   atomic.Int64 // bytes
+	late   atomic.Int64 // writes that took more than 200 ms
+	alive  atomic.Int64
+	err    atomic.Pointer[error] // the first
+}
+
+// start publishes to app/s0, app/s1 … on addr, spread over a ramp, and returns
+// when all of them have begun.
+func (r *replay) start(addr string, n int, ramp time.Duration) (*crowd, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &crowd{cancel: cancel}
+	for i := range n {
+		s, err := publish(addr, "live", fmt.Sprintf("s%d", i))
+		if err == nil && s.stream != 1 {
+			err = fmt.Errorf("the server's first message stream is %d", s.stream)
+		}
+		if err != nil {
+			c.stop()
+			return nil, err
+		}
+		c.alive.Add(1)
+		c.wg.Go(func() { c.run(ctx, r, s) })
+		time.Sleep(ramp / time.Duration(n))
+	}
+	return c, nil
+}
+
+func (c *crowd) stop() {
+	c.cancel()
+	c.wg.Wait()
+}
+
+// failed returns what ended the first publisher that ended early.
+func (c *crowd) failed() error {
+	if err := c.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (c *crowd) run(ctx context.Context, r *replay, s *session) {
+	defer c.alive.Add(-1)
+	stop := context.AfterFunc(ctx, func() { s.conn.Close() })
+	defer stop()
+	c.wg.Go(func() { _, _ = io.Copy(io.Discard, s.reader.r) })
+	defer s.conn.Close()
+	if err := c.send(ctx, r, s); err != nil && ctx.Err() == nil {
+		c.err.CompareAndSwap(nil, &err)
+	}
+}
+
+func (c *crowd) send(ctx context.Context, r *replay, s *session) error {
+	start := time.Now()
+	for i, frame := range r.frames {
+		if wait := time.Until(start.Add(r.due[i])); wait > 0 {
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		began := time.Now()
+		if _, err := s.conn.Write(frame); err != nil {
+			return err
+		}
+		if time.Since(began) > 200*time.Millisecond {
+			c.late.Add(1)
+		}
+		c.sent.Add(int64(len(frame)))
+	}
+	return fmt.Errorf("the file of %v is shorter than the measurement", r.length)
+}
