@@ -27,6 +27,12 @@ func (h *harness) dial(t *testing.T) *encoder {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return h.greet(t, conn)
+}
+
+// greet does the handshake on a connection.
+func (h *harness) greet(t *testing.T, conn net.Conn) *encoder {
+	t.Helper()
 	t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	e := &encoder{t: t, conn: conn}
@@ -112,7 +118,7 @@ func (h *harness) encoder(t *testing.T, app, name string) *encoder {
 // closed waits until the server has closed the connection.
 func (e *encoder) closed() {
 	e.t.Helper()
-	if c, ok := e.conn.(*net.TCPConn); ok {
+	if c, ok := e.conn.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()
 	}
 	_, _ = io.Copy(io.Discard, e.conn)

@@ -103,6 +103,7 @@ func (e *streamError) Unwrap() error { return e.err }
 
 // Unpublish gives the name back.
 func (s *session) Unpublish(err error) {
+	<-s.begun
 	s.sink.Close()
 	s.publishing.Store(false)
 	bytes, messages := s.bytes.Load(), s.messages.Load()
@@ -110,7 +111,7 @@ func (s *session) Unpublish(err error) {
 	why := reasonOf(err)
 	attrs := []any{
 		"reason", why, "duration", time.Since(s.published).Round(time.Millisecond),
-		"bytes", bytes, "messages", messages,
+		"bytes", bytes, "messages", messages, "ignored", s.rtmp.Ignored(),
 	}
 	if c, ok := s.sink.(*remux.Publisher); ok {
 		st := c.Stats()

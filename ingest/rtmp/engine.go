@@ -86,6 +86,10 @@ type Session struct{ g *guard }
 // closed, with the description; Handler.Closed gets err. Stop does not wait.
 func (s *Session) Stop(err error, description string) { s.g.stop(err, description) }
 
+// Ignored returns how many messages have been dropped so far: those of unknown
+// types, media where none belongs, script data that makes no sense.
+func (s *Session) Ignored() uint64 { return s.g.ignored.Load() }
+
 // feed is a net.Listener whose connections are put into it.
 type feed struct {
 	conns chan feedConn
