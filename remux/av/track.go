@@ -100,9 +100,10 @@ func NewAudioTrack(codec Codec, data []byte) (*Track, error) {
 
 // WithKeyFrame completes a track whose record does not state the picture's size
 // with the key frame data: it returns a copy that has Width and Height. A track
-// that knows them already is returned as it is.
+// that knows them already is returned as it is. In VP9 only key frames state the
+// size: a track gives way to a copy whenever one has another.
 func (t *Track) WithKeyFrame(data []byte) (*Track, error) {
-	if t.Width != 0 {
+	if t.Width != 0 && t.Codec != VP9 {
 		return t, nil
 	}
 	c := *t
@@ -117,6 +118,9 @@ func (t *Track) WithKeyFrame(data []byte) (*Track, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %v key frame: %w", t.Codec, err)
+	}
+	if c.Width == t.Width && c.Height == t.Height {
+		return t, nil
 	}
 	return &c, nil
 }

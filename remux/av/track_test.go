@@ -219,7 +219,7 @@ func TestWithKeyFrame(t *testing.T) {
 		if track.Width != 0 {
 			t.Errorf("%s: the track itself has changed", c.name)
 		}
-		if again, err := got.WithKeyFrame(nil); again != got || err != nil {
+		if again, err := got.WithKeyFrame(unhex(t, c.frame)); again != got || err != nil {
 			t.Errorf("%s: a complete track is not returned as it is: %v", c.name, err)
 		}
 		for _, frame := range []string{"", "00", "86004092", "8249834200", "82498342 0000f0000f", "1200"} {
@@ -227,6 +227,28 @@ func TestWithKeyFrame(t *testing.T) {
 				t.Errorf("%s: error %v from the frame %q", c.name, err, frame)
 			}
 		}
+	}
+}
+
+// A VP9 stream may change its size at any key frame, under the same record.
+func TestWithKeyFrameOfAnotherSize(t *testing.T) {
+	track, err := NewVideoTrack(VP9, unhex(t, "001f820202020000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		frame         string
+		width, height int
+	}{
+		{"82498342004ff02cf60638241c184a18", 1280, 720},
+		{"82498342 0005f003f6 0638241c18420005", 96, 64},
+		{"82498342004ff02cf60638241c184a18", 1280, 720},
+	} {
+		next, err := track.WithKeyFrame(unhex(t, c.frame))
+		if err != nil || next == track || next.Width != c.width || next.Height != c.height {
+			t.Fatalf("%+v, error %v, want %d x %d", next, err, c.width, c.height)
+		}
+		track = next
 	}
 }
 
