@@ -8,10 +8,6 @@ import (
 	"headwater/remux/av"
 )
 
-// cursorBatch bounds the frames that Next returns, and so what a viewer holds on
-// to while it is being written to.
-const cursorBatch = 64
-
 // Cursor reads a stream's frames in order of arrival. It begins at the newest
 // frame from which a decoder can start, and where it has fallen too far behind
 // it goes on at the newest such frame. It belongs to one goroutine.
@@ -19,44 +15,45 @@ type Cursor struct {
 	stream *Stream
 	next   uint64
 	placed bool
-	buf    [cursorBatch]*av.Frame
 }
 
 // Batch is what a Cursor has not returned before.
 type Batch struct {
-	// Frames is never empty. The slice is valid until the next call of Next, the
-	// frames for as long as they are held.
+	// Frames is the beginning of the buffer that was passed in.
 	Frames []*av.Frame
 	// Skipped says that frames are missing in front of this batch because the
 	// reader was too slow for them.
 	Skipped bool
-	// More says that there was no room for all frames: Next will not wait.
+	// More says that there was no room for all frames.
 	More bool
+	// Ended says that the stream is over and nothing will follow.
+	Ended bool
 }
 
 // NewCursor returns a cursor that has read nothing.
-func (s *Stream) NewCursor() *Cursor { return &Cursor{stream: s} }
+func (s *Stream) NewCursor() Cursor { return Cursor{stream: s} }
 
-// Next waits for at least one frame and returns up to 64. It fails with io.EOF
-// when the stream has ended and all is read, or with the context's error.
-func (c *Cursor) Next(ctx context.Context) (Batch, error) {
-	l := &c.stream.log
+// Next waits for at least one frame and returns as many as there are and fit into
+// buf. It fails with io.EOF when the stream has ended and all is read, or with the
+// context's error.
+func (c *Cursor) Next(ctx context.Context, buf []*av.Frame) (Batch, error) {
 	for {
-		seen := l.head.Load()
-		if b := c.take(); len(b.Frames) > 0 {
+		seen := c.stream.log.head.Load()
+		b := c.Take(buf)
+		if len(b.Frames) > 0 {
 			return b, nil
 		}
-		if seen.ended {
-			return Batch{}, io.EOF
+		if b.Ended {
+			return b, io.EOF
 		}
-		if _, err := l.head.Wait(ctx, func(p position) bool { return p != seen }); err != nil {
+		if _, err := c.stream.log.head.Wait(ctx, func(p position) bool { return p != seen }); err != nil {
 			return Batch{}, err
 		}
 	}
 }
 
-// take copies out what there is.
-func (c *Cursor) take() Batch {
+// Take returns what there is without waiting.
+func (c *Cursor) Take(buf []*av.Frame) Batch {
 	l := &c.stream.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -64,27 +61,25 @@ func (c *Cursor) take() Batch {
 	switch {
 	case !c.placed:
 		if !l.startOK {
-			return Batch{}
+			return Batch{Ended: l.ended}
 		}
 		c.placed, c.next = true, l.start
 	case c.lags(l):
-		if !l.startOK || l.start < c.next {
-			// Nothing newer to begin with: wait for the next key frame.
-			if c.next < l.first {
-				c.placed, c.next = false, l.next
-				return Batch{}
-			}
-			break
+		if l.startOK && l.start > c.next {
+			skipped = true
+			c.next = l.start
+		} else if c.next < l.first { // nothing to go on with before the next key frame
+			c.placed = false
+			return Batch{Ended: l.ended}
 		}
-		skipped = l.start > c.next
-		c.next = l.start
 	}
 	n := 0
-	for ; n < len(c.buf) && c.next < l.next; n++ {
-		c.buf[n] = l.at(c.next).frame
+	for ; n < len(buf) && c.next < l.next; n++ {
+		buf[n] = l.at(c.next).frame
 		c.next++
 	}
-	return Batch{Frames: c.buf[:n], Skipped: skipped, More: c.next < l.next}
+	more := c.next < l.next
+	return Batch{Frames: buf[:n], Skipped: skipped, More: more, Ended: l.ended && !more}
 }
 
 // lags says that the cursor is further behind than it may be.

@@ -26,6 +26,8 @@ type log struct {
 	start    uint64 // newest frame at which a viewer can begin
 	startOK  bool   // start is valid and still held
 	metadata []byte // newest onMetaData tag
+	ended    bool   // as head says
+	watchers []chan<- struct{}
 }
 
 type entry struct {
@@ -58,12 +60,27 @@ func (l *log) append(f *av.Frame, start bool, keep time.Duration, maxBytes int64
 		l.startOK = false
 	}
 	next := l.next
+	l.notify()
 	l.mu.Unlock()
 	l.head.Store(position{next: next})
 }
 
+// notify tells those who watch many streams at a time. Callers hold mu.
+func (l *log) notify() {
+	for _, w := range l.watchers {
+		select {
+		case w <- struct{}{}:
+		default: // it has not yet seen that it was told
+		}
+	}
+}
+
 // end lets every cursor run out once it has read what there is.
 func (l *log) end() {
+	l.mu.Lock()
+	l.ended = true
+	l.notify()
+	l.mu.Unlock()
 	l.head.Store(position{next: l.head.Load().next, ended: true})
 }
 

@@ -311,11 +311,6 @@ func (p *Publisher) decide() error {
 		p.video.track, p.audio.track = old.Video, old.Audio
 		p.video.next, p.audio.next = nil, nil
 	} else {
-		for _, m := range p.held {
-			if m.kind == av.Video && m.packet.Key && p.complete(m) {
-				break
-			}
-		}
 		p.switchConfig(p.start)
 	}
 	held := p.held
@@ -326,20 +321,6 @@ func (p *Publisher) decide() error {
 		}
 	}
 	return nil
-}
-
-// complete lets a new video track learn from its first key frame what its record
-// does not say. It reports whether the track wants no more.
-func (p *Publisher) complete(m message) bool {
-	t := p.video.next
-	if t == nil {
-		return true
-	}
-	full, err := t.WithKeyFrame(m.packet.Data)
-	if err == nil {
-		p.video.next = full
-	}
-	return err == nil
 }
 
 func sameTrack(a, b *av.Track) bool {
@@ -385,12 +366,14 @@ func (p *Publisher) accept(m message) error {
 			return p.reject(err)
 		}
 		key = m.packet.Key && idr
+		if key && track.Width == 0 { // some records leave it to the key frame
+			if full, err := track.WithKeyFrame(m.packet.Data); err == nil && full != track {
+				t.next = full
+			}
+		}
 	}
 	if startable := key && (m.kind == av.Video || p.config.Video == nil); startable &&
 		(p.video.next != nil || p.audio.next != nil) {
-		if m.kind == av.Video {
-			p.complete(m)
-		}
 		p.switchConfig(m.dts)
 	}
 	t.keyed = t.keyed || key

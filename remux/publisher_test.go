@@ -205,6 +205,7 @@ func TestCursorReadsWhatWasSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := r.Stream(Name{"live", "x"}).NewCursor()
+	var room [64]*av.Frame
 	var out bytes.Buffer
 	out.Write(flv.FileHeader(true, true))
 	var config *av.Config
@@ -222,7 +223,7 @@ func TestCursorReadsWhatWasSent(t *testing.T) {
 		if err := p.Write(m.typ, m.ts, m.tag()); err != nil {
 			t.Fatal(err)
 		}
-		for b := c.take(); len(b.Frames) > 0; b = c.take() {
+		for b := c.Take(room[:]); len(b.Frames) > 0; b = c.Take(room[:]) {
 			if b.Skipped {
 				t.Fatal("skipped")
 			}
@@ -230,7 +231,7 @@ func TestCursorReadsWhatWasSent(t *testing.T) {
 		}
 	}
 	r.Close()
-	if _, err := c.Next(t.Context()); err != io.EOF {
+	if _, err := c.Next(t.Context(), room[:]); err != io.EOF {
 		t.Errorf("after the end: %v, want EOF", err)
 	}
 	path := filepath.Join(t.TempDir(), "out.flv")
@@ -326,7 +327,8 @@ func TestExpire(t *testing.T) {
 	if r.Stream(s.Name) != nil {
 		t.Error("an ended stream is kept for ever")
 	}
-	if _, err := s.NewCursor().Next(t.Context()); err != io.EOF {
+	late := s.NewCursor()
+	if _, err := late.Next(t.Context(), make([]*av.Frame, 1)); err != io.EOF {
 		t.Errorf("cursor on an ended stream: %v, want EOF", err)
 	}
 }
@@ -340,6 +342,7 @@ func TestSlowCursorSkips(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := p.Stream().NewCursor()
+	var room [64]*av.Frame
 	offset := uint32(0)
 	for round := range 6 {
 		for _, m := range messages {
@@ -352,12 +355,12 @@ func TestSlowCursorSkips(t *testing.T) {
 		}
 		offset += 4000
 		if round == 0 {
-			if b := c.take(); b.Skipped || !b.Frames[0].Key {
+			if b := c.Take(room[:]); b.Skipped || !b.Frames[0].Key {
 				t.Fatalf("first batch: skipped %v", b.Skipped)
 			}
 		}
 	}
-	b, err := c.Next(t.Context())
+	b, err := c.Next(t.Context(), room[:])
 	if err != nil {
 		t.Fatal(err)
 	}

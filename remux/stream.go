@@ -3,6 +3,7 @@ package remux
 import (
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -193,5 +194,22 @@ const frameSlab = 64
 func (s *Stream) breakOff(now time.Time) {
 	if s.timeline.breakOff(now) {
 		s.publish(now, false)
+	}
+}
+
+// Notify has something sent to c, if it has room, whenever the stream has a new
+// frame or ends, until the function that is returned is called. It is for readers
+// of many streams, which wait for all of them at a time.
+func (s *Stream) Notify(c chan<- struct{}) (stop func()) {
+	l := &s.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watchers = append(l.watchers, c)
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if i := slices.Index(l.watchers, c); i >= 0 {
+			l.watchers = slices.Delete(l.watchers, i, i+1)
+		}
 	}
 }
