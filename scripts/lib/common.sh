@@ -59,6 +59,7 @@ need_go() {
     PATH=$PATH:/usr/local/go/bin
   fi
   has go || die "Go is missing: https://go.dev/doc/install"
+  export GOFLAGS=${GOFLAGS--buildvcs=false} # a checkout of another user is no reason to fail
 }
 
 # need_node: Node.js 20 or newer, as the browser tests want it. Debian 12 has an
