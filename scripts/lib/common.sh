@@ -25,7 +25,7 @@ apt_get() {
 
 # need_packages PACKAGE...: installs those Debian packages that are missing.
 need_packages() {
-  local missing=() package attempt
+  local missing=() package attempt output
   [ $# -gt 0 ] || return 0
   if ! has apt-get; then
     say "no apt-get here: taking it that what these hold is there: $*"
@@ -37,11 +37,12 @@ need_packages() {
   [ ${#missing[@]} -gt 0 ] || return 0
   say "installing: ${missing[*]}"
   for attempt in 1 2 3; do
-    if apt_get update >/dev/null && apt_get install -y --no-install-recommends "${missing[@]}" >/dev/null; then
+    if output=$({ apt_get update && apt_get install -y --no-install-recommends "${missing[@]}"; } 2>&1); then
       return 0
     fi
     [ "$attempt" -eq 3 ] || sleep $((attempt * 5))
   done
+  printf '%s\n' "$output" >&2
   die "cannot install ${missing[*]}; as root: apt-get update && apt-get install ${missing[*]}"
 }
 
