@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"syscall"
 	"time"
 
 	"headwater/remux"
@@ -16,7 +17,7 @@ import (
 )
 
 const (
-	// viewerStall is how long one write to a viewer may take.
+	// viewerStall is how long a viewer's socket may take nothing.
 	viewerStall = 10 * time.Second
 	// skipPause is how long a viewer has to keep up after it was skipped ahead;
 	// if it cannot, it is closed.
@@ -26,73 +27,210 @@ const (
 // Why an HTTP-FLV viewer was closed.
 var (
 	errTooSlow  = errors.New("fell behind twice")
+	errStalled  = errors.New("takes nothing")
+	errLeft     = errors.New("left")
 	errShutdown = errors.New("server shuts down")
 )
 
 // flv answers with an endless FLV file that begins at the newest key frame. Frames
 // are written as they are, from bytes shared by all viewers.
 func (h *Handler) flv(w http.ResponseWriter, r *http.Request, s *remux.Stream) error {
+	header := w.Header()
+	if r.Method == http.MethodHead {
+		flvHeader(header)
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
 	if n := h.watching.Add(1); h.config.MaxViewers > 0 && n > int64(h.config.MaxViewers) {
 		h.watching.Add(-1)
 		return unavailable("too many viewers")
 	}
 	h.viewers.Add(1)
-	defer h.viewers.Done()
-	defer h.watching.Add(-1)
-
-	header := w.Header()
-	header.Set("Content-Type", "video/x-flv")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no")
-	if r.Method == http.MethodHead {
-		w.WriteHeader(http.StatusOK)
-		return nil
+	remote := r.RemoteAddr // the request must not live as long as its viewer
+	left := func(reason error, skips int) {
+		h.watching.Add(-1)
+		h.viewers.Done()
+		h.log.Debug("viewer left", "stream", s.Name.String(), "protocol", "http-flv", "remote", remote, "reason", reason, "skips", skips)
 	}
-	v := flvViewer{stream: s, cursor: s.NewCursor(), gather: h.config.FLVGather}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.base, cancel)()
-	batch, err := v.first(ctx, h.config.StartHold)
-	if err != nil {
-		header.Del("X-Accel-Buffering")
+	cursor := s.NewCursor()
+	if err := startable(ctx, cursor, h.config.StartHold); err != nil {
+		left(err, 0)
 		return err
 	}
-	reason, err := h.watch(ctx, w, r, &v, batch)
-	h.log.Debug("viewer left", "stream", s.Name.String(), "protocol", "http-flv", "remote", r.RemoteAddr, "reason", reason, "skips", v.skips)
-	return err
+	flvHeader(header)
+	v := viewer{stream: s, cursor: cursor, body: &flvBody{stream: s}}
+	if r.ProtoMajor != 1 {
+		err := v.run(ctx, h.config.FLVGather, responseSink{w, http.NewResponseController(w)})
+		left(err, v.skips)
+		return nil
+	}
+	return h.hijack(w, r, &v, left)
 }
 
-// watch writes to the viewer until it or the stream ends. Over HTTP/1 the
-// connection leaves net/http: one system call then writes all frames of a batch.
-func (h *Handler) watch(ctx context.Context, w http.ResponseWriter, r *http.Request, v *flvViewer, first remux.Batch) (reason, err error) {
-	if r.ProtoMajor != 1 {
-		return v.run(ctx, first, responseSink{w, http.NewResponseController(w)}), nil
-	}
+func flvHeader(h http.Header) {
+	h.Set("Content-Type", "video/x-flv")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+}
+
+// hijack takes the connection from net/http. A plain one goes to the fan-out, and
+// the handler's goroutine ends; one over TLS is written to by this goroutine.
+func (h *Handler) hijack(w http.ResponseWriter, r *http.Request, v *viewer, left func(error, int)) error {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return nil, err
+		left(err, 0)
+		return err
+	}
+	_ = conn.SetDeadline(time.Time{}) // what net/http has set; a dead connection shows later
+	chunked := r.ProtoAtLeast(1, 1)
+	head := responseHead(w.Header(), chunked)
+	if c, ok := conn.(syscall.Conn); ok {
+		if raw, err := c.SyscallConn(); err == nil {
+			f := &fanoutViewer{stream: v.stream, conn: conn, raw: raw, chunked: chunked, left: left, cursor: v.cursor, body: v.body}
+			if !h.fanout.add(f, head) {
+				_ = conn.Close()
+				left(errShutdown, 0)
+			}
+			return nil
+		}
 	}
 	defer func() { _ = conn.Close() }()
 	// The request's own context is of no use any more: it does not end when a
 	// hijacked client leaves.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
 	defer context.AfterFunc(h.base, func() { cancel(); _ = conn.Close() })()
-	to := &connSink{conn: conn, chunked: r.ProtoAtLeast(1, 1)}
-	if err := to.head(w.Header()); err != nil {
-		return err, nil
+	to := &connSink{conn: conn, chunked: chunked, started: head}
+	err = v.run(ctx, h.config.FLVGather, to)
+	if errors.Is(err, io.EOF) {
+		_ = to.end() // the viewer may have left: nobody to tell
 	}
-	if reason = v.run(ctx, first, to); errors.Is(reason, io.EOF) {
-		return reason, to.end()
+	left(err, v.skips)
+	return nil
+}
+
+// responseHead is what net/http would have written.
+func responseHead(header http.Header, chunked bool) []byte {
+	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	header.Set("Connection", "close")
+	status := "HTTP/1.0 200 OK\r\n"
+	if chunked {
+		status = "HTTP/1.1 200 OK\r\n"
+		header.Set("Transfer-Encoding", "chunked")
 	}
-	return reason, nil
+	var b bytes.Buffer
+	b.WriteString(status)
+	_ = header.Write(&b) // a buffer takes everything
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// startable waits until there is something to begin with, so that an error can
+// still be answered. It leaves the cursor where it was.
+func startable(ctx context.Context, cursor remux.Cursor, hold time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, max(hold, 10*time.Millisecond))
+	defer cancel()
+	var room [1]*av.Frame
+	_, err := cursor.Next(ctx, room[:])
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return &problem{status: http.StatusNotFound, cache: "no-store", retry: "1", reason: "the stream is starting: no key frame yet"}
+	case errors.Is(err, io.EOF):
+		return notFound("the stream has ended")
+	}
+	return err
+}
+
+// flvBody is an FLV file without an end.
+type flvBody struct {
+	stream *remux.Stream
+	config *av.Config // whose headers the viewer has; nil before the first frame
+}
+
+func (f *flvBody) add(bufs net.Buffers, b remux.Batch) net.Buffers {
+	for _, frame := range b.Frames {
+		if frame.Config != f.config {
+			bufs = f.headers(bufs, frame.Config)
+		}
+		bufs = append(bufs, frame.Tag)
+	}
+	return bufs
+}
+
+// headers adds what a new Config needs in front of its first frame.
+func (f *flvBody) headers(bufs net.Buffers, c *av.Config) net.Buffers {
+	var old av.Config
+	if f.config != nil {
+		old = *f.config
+	} else {
+		bufs = append(bufs, flv.FileHeader(c.Video != nil, c.Audio != nil))
+		if metadata := f.stream.Metadata(); metadata != nil {
+			bufs = append(bufs, metadata)
+		}
+	}
+	if c.Video != nil && c.Video != old.Video && c.Video.Header != nil {
+		bufs = append(bufs, c.Video.Header)
+	}
+	if c.Audio != nil && c.Audio != old.Audio && c.Audio.Header != nil {
+		bufs = append(bufs, c.Audio.Header)
+	}
+	f.config = c
+	return bufs
+}
+
+// viewer is one reader of an endless body with a goroutine of its own.
+type viewer struct {
+	stream  *remux.Stream
+	cursor  remux.Cursor
+	body    body
+	skipped time.Time // when it was last skipped ahead
+	skips   int
+}
+
+// run sends batches until the stream ends (io.EOF), the viewer leaves or is too
+// slow, or ctx is done. It returns which.
+func (v *viewer) run(ctx context.Context, gather time.Duration, to sink) error {
+	var room [maxBatch]*av.Frame
+	var bufs net.Buffers
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		b, err := v.cursor.Next(ctx, room[:])
+		if err != nil {
+			return err
+		}
+		if b.Skipped {
+			if v.skips++; time.Since(v.skipped) < skipPause {
+				return errTooSlow
+			}
+			v.skipped = time.Now()
+		}
+		next := time.Now().Add(gather)
+		bufs = v.body.add(bufs[:0], b)
+		if err := to.send(bufs); err != nil {
+			return err
+		}
+		clear(bufs)
+		if gather == 0 || b.More {
+			continue
+		}
+		timer.Reset(time.Until(next))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return errShutdown
+		}
+	}
 }
 
 // sink takes a batch of buffers and returns when the viewer's connection has.
 type sink interface{ send(bufs net.Buffers) error }
 
-// connSink writes a body to a connection of its own: in chunks (RFC 9112, 7.1), so
-// that a viewer can tell the stream's end from a break, or to HTTP/1.0 as it is.
+// connSink writes a body to a connection: in chunks (RFC 9112, 7.1), so that a
+// viewer can tell the stream's end from a break, or to HTTP/1.0 as it is.
 type connSink struct {
 	conn    net.Conn
 	chunked bool
@@ -101,36 +239,13 @@ type connSink struct {
 	size    [20]byte    // likewise
 }
 
-// head prepares the response's head; it goes out with the first batch.
-func (s *connSink) head(header http.Header) error {
-	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	header.Set("Connection", "close")
-	status := "HTTP/1.0 200 OK\r\n"
-	if s.chunked {
-		status = "HTTP/1.1 200 OK\r\n"
-		header.Set("Transfer-Encoding", "chunked")
-	}
-	var b bytes.Buffer
-	b.WriteString(status)
-	if err := header.Write(&b); err != nil {
-		return err
-	}
-	b.WriteString("\r\n")
-	s.started = b.Bytes()
-	return nil
-}
-
 func (s *connSink) send(bufs net.Buffers) error {
 	out := s.bufs[:0]
 	if s.started != nil {
 		out, s.started = append(out, s.started), nil
 	}
 	if s.chunked {
-		n := 0
-		for _, b := range bufs {
-			n += len(b)
-		}
-		out = append(out, append(strconv.AppendInt(s.size[:0], int64(n), 16), "\r\n"...))
+		out = append(out, chunkSize(s.size[:0], bufs))
 	}
 	out = append(out, bufs...)
 	if s.chunked {
@@ -159,6 +274,15 @@ func (s *connSink) write(bufs net.Buffers) error {
 
 var crlf, lastChunk = []byte("\r\n"), []byte("0\r\n\r\n")
 
+// chunkSize appends the line in front of a chunk that holds bufs.
+func chunkSize(dst []byte, bufs net.Buffers) []byte {
+	n := 0
+	for _, b := range bufs {
+		n += len(b)
+	}
+	return append(strconv.AppendInt(dst, int64(n), 16), "\r\n"...)
+}
+
 // responseSink writes through net/http, for HTTP/2.
 type responseSink struct {
 	w       http.ResponseWriter
@@ -173,92 +297,4 @@ func (s responseSink) send(bufs net.Buffers) error {
 		}
 	}
 	return s.control.Flush()
-}
-
-// flvViewer is one HTTP-FLV viewer.
-type flvViewer struct {
-	stream  *remux.Stream
-	cursor  *remux.Cursor
-	gather  time.Duration
-	config  *av.Config  // whose headers the viewer has
-	pending net.Buffers // to be sent next
-	skipped time.Time   // when it was last skipped ahead
-	skips   int
-}
-
-// first waits for the first batch, so that an error can still be answered.
-func (v *flvViewer) first(ctx context.Context, hold time.Duration) (remux.Batch, error) {
-	ctx, cancel := context.WithTimeout(ctx, max(hold, 10*time.Millisecond))
-	defer cancel()
-	b, err := v.cursor.Next(ctx)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return b, &problem{status: http.StatusNotFound, cache: "no-store", retry: "1", reason: "the stream is starting: no key frame yet"}
-	case errors.Is(err, io.EOF):
-		return b, notFound("the stream has ended")
-	}
-	return b, err
-}
-
-// run sends batches until the stream ends (io.EOF), the viewer leaves or is too
-// slow, or ctx is done. It returns which.
-func (v *flvViewer) run(ctx context.Context, b remux.Batch, to sink) error {
-	config := b.Frames[0].Config
-	v.pending = append(v.pending, flv.FileHeader(config.Video != nil, config.Audio != nil))
-	if metadata := v.stream.Metadata(); metadata != nil {
-		v.pending = append(v.pending, metadata)
-	}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		if b.Skipped {
-			if v.skips++; time.Since(v.skipped) < skipPause {
-				return errTooSlow
-			}
-			v.skipped = time.Now()
-		}
-		v.add(b)
-		next := time.Now().Add(v.gather)
-		if err := to.send(v.pending); err != nil {
-			return err
-		}
-		clear(v.pending[:cap(v.pending)])
-		v.pending = v.pending[:0]
-		timer.Reset(time.Until(next))
-		var err error
-		if v.gather > 0 && !b.More {
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				return errShutdown
-			}
-		}
-		if b, err = v.cursor.Next(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// add queues a batch, with the headers that a new Config needs in front.
-func (v *flvViewer) add(b remux.Batch) {
-	for _, f := range b.Frames {
-		if f.Config != v.config {
-			v.headers(f.Config)
-		}
-		v.pending = append(v.pending, f.Tag)
-	}
-}
-
-func (v *flvViewer) headers(c *av.Config) {
-	var old av.Config
-	if v.config != nil {
-		old = *v.config
-	}
-	if c.Video != nil && c.Video != old.Video && c.Video.Header != nil {
-		v.pending = append(v.pending, c.Video.Header)
-	}
-	if c.Audio != nil && c.Audio != old.Audio && c.Audio.Header != nil {
-		v.pending = append(v.pending, c.Audio.Header)
-	}
-	v.config = c
 }

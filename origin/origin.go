@@ -40,6 +40,7 @@ type Handler struct {
 	config Config
 	log    *slog.Logger
 
+	fanout   *fanout
 	viewers  sync.WaitGroup
 	watching atomic.Int64 // HTTP-FLV viewers
 	waiting  atomic.Int64 // HLS requests that wait for what is not there yet
@@ -53,7 +54,7 @@ const maxWaiting = 20000
 
 // New returns a Handler. Shutdown ends what it has started.
 func New(c Config) *Handler {
-	h := &Handler{config: c, log: c.Logger}
+	h := &Handler{config: c, log: c.Logger, fanout: newFanout(c.FLVGather)}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -73,15 +74,16 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 		h.viewers.Wait()
 		close(done)
 	}()
-	defer h.cancel()
+	var err error
 	select {
 	case <-done:
-		return nil
 	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	h.cancel()
+	h.fanout.close()
 	<-done
-	return ctx.Err()
+	return err
 }
 
 // problem is an error that knows its answer.
