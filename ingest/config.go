@@ -24,6 +24,11 @@ type Config struct {
 	// everybody may publish.
 	Authorize func(ctx context.Context, r PublishRequest) error
 
+	// Takeover lets a second publisher of a name replace the first, so that an
+	// encoder gets back in whose old connection nobody has noticed to be dead.
+	// false: the second is refused.
+	Takeover bool
+
 	MaxConnections           int // open at once; more are closed on sight. 0: 1000
 	MaxConnectionsPerAddress int // likewise, of one IPv4 address or IPv6 /64; loopback has no limit. 0: no limit
 	MaxMessage               int // bytes of one audio or video message; a longer one ends the session. 0: 8 MiB

@@ -157,7 +157,7 @@ func newHarness(t *testing.T, change func(*Config)) *harness {
 }
 
 // claim is Registry.Publish with recorders.
-func (h *harness) claim(n remux.Name) (sink, error) {
+func (h *harness) claim(n remux.Name, _ remux.Claim) (sink, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if r := h.live[n]; r != nil {

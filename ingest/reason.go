@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"headwater/ingest/rtmp"
+	"headwater/remux"
 )
 
 // Reason says in one word why a session ended; it is a metric's label.
@@ -22,18 +23,20 @@ const (
 	Protocol    Reason = "protocol"    // what it sent is not RTMP
 	Limit       Reason = "limit"       // it sent more than is allowed
 	Stream      Reason = "stream"      // its media was no good
+	Replaced    Reason = "replaced"    // another publisher took its name over
+	Kicked      Reason = "kicked"      // the operator removed it
 	Shutdown    Reason = "shutdown"    // the server ends
 	Panicked    Reason = "panic"       // a fault of ours
 	Other       Reason = "other"
 )
 
 // reasons are all of them.
-var reasons = []Reason{Unpublished, Closed, Reset, Timeout, Refused, Protocol, Limit, Stream, Shutdown, Panicked, Other}
+var reasons = []Reason{Unpublished, Closed, Reset, Timeout, Refused, Protocol, Limit, Stream, Replaced, Kicked, Shutdown, Panicked, Other}
 
 // unexpected reports whether the error says more than the reason does.
 func (r Reason) unexpected() bool {
 	switch r {
-	case Unpublished, Closed, Reset, Timeout, Shutdown:
+	case Unpublished, Closed, Reset, Timeout, Replaced, Kicked, Shutdown:
 		return false
 	}
 	return true
@@ -52,6 +55,10 @@ func reasonOf(err error) Reason {
 		return Panicked
 	case refused:
 		return Refused
+	case errors.Is(err, remux.ErrReplaced):
+		return Replaced
+	case errors.Is(err, remux.ErrKicked):
+		return Kicked
 	case stream:
 		return Stream
 	case errors.Is(err, errShutdown):

@@ -21,7 +21,7 @@ type Server struct {
 	// fixed after New
 	config  Config
 	engine  *rtmp.Engine
-	publish func(remux.Name) (sink, error)
+	publish func(remux.Name, remux.Claim) (sink, error)
 	ctx     context.Context // of Authorize; done at Shutdown
 	cancel  context.CancelFunc
 	stats   counters
@@ -52,8 +52,8 @@ func New(c Config) (*Server, error) {
 	s.stats.total.Refused = map[string]uint64{}
 	s.stats.total.Ended = map[Reason]uint64{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.publish = func(n remux.Name) (sink, error) {
-		p, err := c.Registry.Publish(n, remux.Claim{})
+	s.publish = func(n remux.Name, claim remux.Claim) (sink, error) {
+		p, err := c.Registry.Publish(n, claim)
 		if err != nil {
 			return nil, err
 		}
@@ -213,8 +213,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	s.engine.Close()
 	for _, ses := range all {
-		<-ses.begun
-		ses.rtmp.Stop(errShutdown, "the server is shutting down")
+		ses.stop(errShutdown)
 	}
 	s.cancel() // after Stop, so that an Authorize that gives up refuses nobody
 	done := make(chan struct{})

@@ -637,6 +637,41 @@ func TestRealRegistry(t *testing.T) {
 	}
 }
 
+// TestEviction takes streams away from their publishers.
+func TestEviction(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		evict  func(t *testing.T, h *harness)
+		code   string
+		reason Reason
+	}{
+		{"takeover", func(t *testing.T, h *harness) { h.encoder(t, "live", "x") }, "NetStream.Publish.BadName", Replaced},
+		{"kick", func(_ *testing.T, h *harness) {
+			h.config.Registry.Stream(remux.Name{App: "live", Stream: "x"}).Kick()
+		}, "NetStream.Publish.Rejected", Kicked},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHarness(t, func(cfg *Config) { cfg.Takeover = true })
+			h.publish = func(n remux.Name, claim remux.Claim) (sink, error) { return h.config.Registry.Publish(n, claim) }
+			first := h.encoder(t, "live", "x")
+			first.frames(10)
+			c.evict(t, h)
+			if o := first.reply("onStatus"); o.String("code") != c.code || o.String("level") != "error" {
+				t.Errorf("told %v", o)
+			}
+			first.frames(10)
+			first.closed()
+			for h.Stats().Ended[c.reason] != 1 {
+				time.Sleep(time.Millisecond)
+			}
+			if len(h.logged("publish ended", "reason="+string(c.reason))) != 1 {
+				t.Error("no word of it")
+			}
+			h.encoder(t, "live", "x").frames(1) // again, or for the first time since
+		})
+	}
+}
+
 func TestReasons(t *testing.T) {
 	for _, r := range reasons {
 		if r == "" {

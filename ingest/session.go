@@ -74,7 +74,7 @@ func (s *session) claim(r PublishRequest) error {
 	if err := s.server.config.Authorize(ctx, r); err != nil {
 		return err
 	}
-	sink, err := s.server.publish(r.Name)
+	sink, err := s.server.publish(r.Name, remux.Claim{Takeover: s.server.config.Takeover, Evicted: s.stop})
 	switch {
 	case errors.Is(err, remux.ErrBusy):
 		return BadName(fmt.Sprintf("%s is being published already", r.Name))
@@ -89,10 +89,14 @@ func (s *session) claim(r PublishRequest) error {
 func (s *session) Write(typ uint8, timestamp uint32, tag []byte) error {
 	s.messages.Add(1)
 	s.bytes.Add(uint64(len(tag)))
-	if err := s.sink.Write(typ, timestamp, tag); err != nil {
-		return &streamError{err}
+	err := s.sink.Write(typ, timestamp, tag)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, remux.ErrReplaced), errors.Is(err, remux.ErrKicked):
+		s.stop(err) // it may not have been called yet
 	}
-	return nil
+	return &streamError{err}
 }
 
 // streamError says that it was the stream that ended the session.
@@ -122,6 +126,26 @@ func (s *session) Unpublish(err error) {
 	}
 	s.log.Info("publish ended", attrs...)
 	s.sink = nil
+}
+
+// stop ends the session from another goroutine: the server closes, or the
+// stream has been given to somebody else.
+func (s *session) stop(err error) {
+	<-s.begun
+	s.rtmp.Stop(err, farewell(err))
+}
+
+// farewell returns what an encoder is told that has to go. Only where the server
+// closes shall it come back: two that take a name from each other would never
+// stop.
+func farewell(err error) rtmp.Status {
+	switch {
+	case errors.Is(err, remux.ErrReplaced):
+		return rtmp.Status{Code: rtmp.PublishBadName, Description: err.Error()}
+	case errors.Is(err, remux.ErrKicked):
+		return rtmp.Status{Code: rtmp.PublishRejected, Description: err.Error()}
+	}
+	return rtmp.Status{Code: rtmp.ConnectClosed, Description: err.Error()}
 }
 
 // Closed ends the session.

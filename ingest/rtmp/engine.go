@@ -82,9 +82,9 @@ func (e *Engine) Close() {
 // Session is a running session as others see it.
 type Session struct{ g *guard }
 
-// Stop ends the session from another goroutine. The peer is told that it was
-// closed, with the description; Handler.Closed gets err. Stop does not wait.
-func (s *Session) Stop(err error, description string) { s.g.stop(err, description) }
+// Stop ends the session from another goroutine. The peer is told why, and
+// Handler.Closed gets err. Stop does not wait.
+func (s *Session) Stop(err error, why Status) { s.g.stop(err, why) }
 
 // Ignored returns how many messages have been dropped so far: those of unknown
 // types, media where none belongs, script data that makes no sense.

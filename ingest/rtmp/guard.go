@@ -313,11 +313,11 @@ func (g *guard) drain() {
 }
 
 // stop ends the session from any goroutine.
-func (g *guard) stop(err error, description string) {
+func (g *guard) stop(err error, why Status) {
 	if !g.stopped.CompareAndSwap(nil, &stopReason{err}) {
 		return
 	}
-	_ = g.out.farewell(description)
+	_ = g.out.farewell(why)
 	_ = g.conn.SetReadDeadline(time.Unix(1, 0))
 }
 

@@ -44,11 +44,11 @@ const (
 	PublishBadName  = "NetStream.Publish.BadName"
 	PublishDenied   = "NetStream.Publish.Denied"
 	PublishRejected = "NetStream.Publish.Rejected"
+	ConnectClosed   = "NetConnection.Connect.Closed" // at this one they come back
 	playFailed      = "NetStream.Play.Failed"
 	publishStart    = "NetStream.Publish.Start"
 	unpublishDone   = "NetStream.Unpublish.Success"
 	connectSuccess  = "NetConnection.Connect.Success"
-	connectClosed   = "NetConnection.Connect.Closed"
 )
 
 // Status is a refusal as the peer is told it, in an onStatus.

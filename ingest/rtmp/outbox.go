@@ -48,6 +48,7 @@ type outbox struct {
 
 	mu      sync.Mutex
 	begun   bool     // the chunk size has been announced
+	stream  uint32   // the message stream that was published on last
 	replies []*reply // owed by go-rtmp
 	from    bytes.Reader
 	chunks  *ChunkReader // reads what go-rtmp writes, from from
@@ -187,14 +188,17 @@ func (o *outbox) translate(dst []byte, m *Message) ([]byte, error) {
 	if len(values) < 4 {
 		return dst, fmt.Errorf("%d values", len(values))
 	}
+	if r.kind == replyStatus {
+		o.stream = r.stream
+	}
 	return r.translate(dst, values), nil
 }
 
 // farewellTries is how many milliseconds a farewell waits for its turn.
 const farewellTries = 20
 
-// farewell tells the peer that the server ends the session.
-func (o *outbox) farewell(description string) error {
+// farewell tells the peer why the server ends the session.
+func (o *outbox) farewell(why Status) error {
 	for tries := 0; !o.mu.TryLock(); tries++ {
 		if tries == farewellTries {
 			return nil // the write that is under way is stuck
@@ -205,7 +209,9 @@ func (o *outbox) farewell(description string) error {
 	if !o.begun {
 		return nil
 	}
-	s := Status{connectClosed, description}
-	body := AppendAMF(nil, "onStatus", 0, nil, s.info("status"))
-	return o.flush(appendMessage(nil, commandChunks, header{typ: typeCommand}, body))
+	stream, level := o.stream, "error"
+	if why.Code == ConnectClosed {
+		stream, level = 0, "status"
+	}
+	return o.flush(appendCommand(nil, stream, "onStatus", 0, nil, why.info(level)))
 }

@@ -454,8 +454,8 @@ func TestStop(t *testing.T) {
 			p := newPeer(t, j, Options{})
 			c.begin(p)
 			began := time.Now()
-			p.s.Stop(stopped, "good bye")
-			p.s.Stop(errors.New("again"), "and again")
+			p.s.Stop(stopped, Status{ConnectClosed, "good bye"})
+			p.s.Stop(errors.New("again"), Status{PublishDenied, "and again"})
 			if c.told {
 				p.want(`onStatus 0 null {level: "status", code: "NetConnection.Connect.Closed", description: "good bye"} on 0`)
 			}
