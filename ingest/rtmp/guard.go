@@ -64,9 +64,10 @@ type guard struct {
 	// owned by whoever calls Write: first the session's goroutine, then go-rtmp's writer
 	greeting int // bytes of go-rtmp's own handshake that are still to come
 
-	ignored atomic.Uint64
-	stopped atomic.Pointer[stopReason]
-	closing sync.Once
+	ignored  atomic.Uint64
+	stopped  atomic.Pointer[stopReason] // why, from the moment somebody stops the session
+	stopping sync.Once
+	closing  sync.Once
 
 	out outbox
 }
@@ -266,6 +267,7 @@ func (g *guard) end(err error) {
 		return
 	}
 	if s := g.stopped.Load(); s != nil {
+		g.stopping.Do(func() {}) // waits for the farewell
 		err, g.linger = s.err, true
 	} else if failed := g.out.failed.Load(); failed != nil {
 		err = failed
@@ -312,13 +314,14 @@ func (g *guard) drain() {
 	}
 }
 
-// stop ends the session from any goroutine.
+// stop ends the session from any goroutine. When it returns the peer has been
+// told, whoever was first to stop it.
 func (g *guard) stop(err error, why Status) {
-	if !g.stopped.CompareAndSwap(nil, &stopReason{err}) {
-		return
-	}
-	_ = g.out.farewell(why)
-	_ = g.conn.SetReadDeadline(time.Unix(1, 0))
+	g.stopping.Do(func() {
+		g.stopped.Store(&stopReason{err})
+		_ = g.out.farewell(why)
+		_ = g.conn.SetReadDeadline(time.Unix(1, 0))
+	})
 }
 
 // arm gives the peer d from now on.
