@@ -67,9 +67,15 @@ func testStream(t *testing.T, src *source) {
 		checkHLS(t, src, ts)
 		report(t, checkTS(ts.segments))
 		checkVariant(t, src, tsList, ts)
+		if src.name == "mp3" { // browsers refuse MP3 in MP4: what they are given leads to TS
+			checkVariant(t, src, fmp4List, ts)
+		}
 	})
 	t.Run("fmp4", func(t *testing.T) {
 		checkHLS(t, src, fmp4)
+		if src.name == "mp3" {
+			return // see above
+		}
 		checkVariant(t, src, fmp4List, fmp4)
 	})
 }

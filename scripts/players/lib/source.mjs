@@ -13,12 +13,13 @@ const H264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-bf', '2', '-g', '60',
   '-b:v', '1M', '-maxrate', '1M', '-bufsize', '1M']
 const AAC = ['-c:a', 'aac', '-b:a', '128k']
 
-/** Encodes the two sources into dir: av (picture and sound) and audio. */
+/** Encodes the sources into dir: av (picture and sound), audio (the sound alone) and mp3 (with MP3 for sound). */
 export async function encode (dir, seconds) {
   const quiet = ['-v', 'error', '-nostdin', '-y']
-  const files = { av: join(dir, 'av.flv'), audio: join(dir, 'audio.flv') }
+  const files = { av: join(dir, 'av.flv'), audio: join(dir, 'audio.flv'), mp3: join(dir, 'mp3.flv') }
   await run('ffmpeg', [...quiet, ...VIDEO, ...AUDIO, '-t', `${seconds}`, ...H264, ...AAC, files.av])
   await run('ffmpeg', [...quiet, '-i', files.av, '-map', '0:a', '-c', 'copy', files.audio])
+  await run('ffmpeg', [...quiet, '-i', files.av, '-c:v', 'copy', '-c:a', 'libmp3lame', '-b:a', '128k', files.mp3])
   return files
 }
 

@@ -13,7 +13,7 @@ import { site } from '../lib/site.mjs'
 import { encode, FRAME_RATE, HEIGHT, push, WIDTH } from '../lib/source.mjs'
 
 const WATCH = 10 // seconds a player is watched once it plays
-const SOURCE = 240 // seconds of source, more than all cases take together
+const SOURCE = 300 // seconds of source, more than all cases take together
 
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required', '--disable-quic']
@@ -26,7 +26,7 @@ before(async () => {
   const [binary, files] = await Promise.all([build(dir), encode(dir, SOURCE)])
   origin = await serve(binary)
   page = await site()
-  for (const kind of ['av', 'audio']) publishers.push(push(files[kind], origin.publish(kind)))
+  for (const kind of Object.keys(files)) publishers.push(push(files[kind], origin.publish(kind)))
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS })
 }, { timeout: 120000 })
 
@@ -62,6 +62,14 @@ async function watch (kind, url, options) {
   }
 }
 
+/**
+ * Whether the machine had no time for the browser: playback waited, pictures were dropped in numbers, and nothing
+ * reported an error. Such a run says nothing of the server and is repeated; if it is ours, it happens every time.
+ */
+function starved ({ first, last }) {
+  return last.errors.length === 0 && last.waits.length > 0 && last.dropped - first.dropped > FRAME_RATE / 2
+}
+
 /** What holds for every player and every stream. */
 function assertPlays ({ states, said, first, last }, picture) {
   assert.deepEqual(last.errors, [], 'the player reports errors')
@@ -90,11 +98,13 @@ const cases = [
   { name: 'hls.js, fMP4, sound only', kind: 'hls', path: '/live/audio.m3u8' },
   { name: 'hls.js, MPEG-TS, sound only', kind: 'hls', path: '/live/audio.ts.m3u8' },
   { name: 'mpegts.js, FLV, sound only', kind: 'flv', path: '/live/audio.flv', options: { hasVideo: false } },
+  { name: 'hls.js, MP3', kind: 'hls', path: '/live/mp3.m3u8', picture: true },
+  { name: 'mpegts.js, FLV with MP3', kind: 'flv', path: '/live/mp3.flv', picture: true },
   { name: 'the browser itself, fMP4', kind: 'native', path: '/live/av.m3u8', picture: true }
 ]
 
 for (const { name, kind, path, picture, options } of cases) {
-  test(name, { timeout: 90000 }, async t => {
+  test(name, { timeout: 150000 }, async t => {
     if (kind === 'native') {
       const tab = await browser.newPage()
       await tab.goto(page.url)
@@ -103,7 +113,12 @@ for (const { name, kind, path, picture, options } of cases) {
       await tab.close()
       if (!can) return t.skip('this browser does not play HLS by itself')
     }
-    const seen = await watch(kind, origin.url(path), options)
+    let seen
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      seen = await watch(kind, origin.url(path), options)
+      if (!starved(seen)) break
+      t.diagnostic(`attempt ${attempt}: ${seen.last.waits.length} interruptions, ${seen.last.dropped} pictures dropped`)
+    }
     t.diagnostic(`latency ${seen.last.hls.latency ?? '-'} s, ${seen.last.frames} pictures, ${seen.last.dropped} dropped, buffered ${JSON.stringify(seen.last.buffered)}`)
     assertPlays(seen, picture)
   })
