@@ -68,6 +68,7 @@ type server struct {
 // serve runs the server until ctx is done and then ends it in order. It returns
 // nil when it ended as it was asked to.
 func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.Writer) error {
+	collectOften()
 	limit, err := raiseDescriptorLimit()
 	if err != nil {
 		return err
