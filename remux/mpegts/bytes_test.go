@@ -66,6 +66,21 @@ func TestSections(t *testing.T) {
 	}
 }
 
+// The section with a stream of metadata, and how little of a packet it fills.
+func TestTimedSection(t *testing.T) {
+	p, err := newProgram(&av.Config{Video: videoTrack(), Audio: audioTrack(av.EAC3, 48000, 1536)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.metadata = true
+	want := unhex(t, "02b042 0001eb0000 e100f011 250fffff49443320ff4944332000"+"1f0001"+
+		"1be100f000 87e101f006050445414333 15e102f00f 260dffff49443320ff49443320000f")
+	got := appendPMT(nil, &p)
+	if !bytes.HasPrefix(got, want) || len(got) != len(want)+4 || crc32(got) != 0 {
+		t.Errorf("PMT % x, want % x", got, want)
+	}
+}
+
 // Each PMT has a version of its own.
 func TestVersions(t *testing.T) {
 	seen := map[byte]bool{}
@@ -78,10 +93,12 @@ func TestVersions(t *testing.T) {
 			if video == nil && audio == nil {
 				continue
 			}
-			if v := p.version(); err != nil || seen[v] || v > 31 {
-				t.Errorf("%v %v: version %d, seen %v, %v", video, audio, v, seen[v], err)
+			for _, p.metadata = range []bool{false, true} {
+				if v := p.version(); err != nil || seen[v] || v > 31 {
+					t.Errorf("%v %v: version %d, seen %v, %v", video, audio, v, seen[v], err)
+				}
+				seen[p.version()] = true
 			}
-			seen[p.version()] = true
 		}
 	}
 }

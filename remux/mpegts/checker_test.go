@@ -40,6 +40,7 @@ type pesPacket struct {
 const (
 	testVideoPID = 0x100
 	testAudioPID = 0x101
+	testID3PID   = 0x102
 	testPMTPID   = 0x1000
 	wrap         = int64(1) << 33
 )
@@ -82,7 +83,7 @@ func (c *checker) add(b []byte) {
 		c.finish(pid)
 	}
 	for pid, n := range c.payloads {
-		if pid == testVideoPID || pid == testAudioPID {
+		if _, media := c.streamTypes[pid]; media {
 			if n%16 != 0 {
 				c.complain("PID %#x has %d packets with payload", pid, n)
 			}
@@ -271,8 +272,15 @@ func (c *checker) checkPMT(body []byte, start bool) {
 	if pid := int(binary.BigEndian.Uint16(s[8:]) & 0x1fff); pid != c.clockPID() {
 		c.complain("PCR PID %#x", pid)
 	}
+	info, entries := 12+int(binary.BigEndian.Uint16(s[10:])&0xfff), s[:len(s)-4]
+	if info > len(entries) {
+		c.complain("PMT program info of %d bytes", info-12)
+		return
+	}
+	c.checkDescriptors("program", s[12:info], c.streamTypes[testID3PID] != 0, id3ProgramInfo)
+	entries = entries[info:]
 	found := 0
-	for entries := s[12 : len(s)-4]; len(entries) >= 5; found++ {
+	for ; len(entries) >= 5; found++ {
 		pid := int(binary.BigEndian.Uint16(entries[1:]) & 0x1fff)
 		if want, ok := c.streamTypes[pid]; !ok || want != entries[0] {
 			c.complain("PMT has stream type %#x on PID %#x", entries[0], pid)
@@ -282,10 +290,36 @@ func (c *checker) checkPMT(body []byte, start bool) {
 			c.complain("PMT descriptors of %d bytes", n-5)
 			return
 		}
+		c.checkDescriptors(fmt.Sprintf("PID %#x", pid), entries[5:n], pid == testID3PID, id3StreamInfo)
 		entries = entries[n:]
 	}
 	if found != len(c.streamTypes) {
 		c.complain("PMT lists %d streams", found)
+	}
+}
+
+// What Apple's "Timed Metadata for HTTP Live Streaming", 2.3, puts into a PMT,
+// field by field.
+var (
+	id3ProgramInfo = slices.Concat(
+		[]byte{37, 15},                     // metadata_pointer_descriptor
+		[]byte{0xff, 0xff}, []byte("ID3 "), // metadata_application_format
+		[]byte{0xff}, []byte("ID3 "), // metadata_format
+		[]byte{0}, []byte{0<<7 | 0<<5 | 31}, // service id; no locator, carriage in this stream
+		[]byte{0, 1}, // program
+	)
+	id3StreamInfo = slices.Concat(
+		[]byte{38, 13}, // metadata_descriptor
+		[]byte{0xff, 0xff}, []byte("ID3 "),
+		[]byte{0xff}, []byte("ID3 "),
+		[]byte{0}, []byte{0<<5 | 0<<4 | 15}, // service id; no decoder configuration, no DSM-CC
+	)
+)
+
+// checkDescriptors wants those of ID3 where they belong, and nowhere else.
+func (c *checker) checkDescriptors(of string, got []byte, id3 bool, want []byte) {
+	if id3 != bytes.Equal(got, want) {
+		c.complain("%s has descriptors % x", of, got)
 	}
 }
 
@@ -351,7 +385,7 @@ func (c *checker) finish(pid int) {
 	if distance(p.dts, p.pts) < 0 {
 		c.complain("PID %#x PTS is before DTS", pid)
 	}
-	if last, ok := c.lastDTS[pid]; ok && distance(last, p.dts) <= 0 {
+	if last, ok := c.lastDTS[pid]; ok && (distance(last, p.dts) < 0 || pid != testID3PID && last == p.dts) {
 		c.complain("PID %#x DTS goes back by %d", pid, -distance(last, p.dts))
 	}
 	c.lastDTS[pid] = p.dts
@@ -362,8 +396,21 @@ func (c *checker) finish(pid int) {
 	case c.opaque:
 	case pid == testVideoPID:
 		c.checkAccessUnit(p, b[3], first)
+	case pid == testID3PID:
+		c.checkMetadata(p)
 	default:
 		c.checkAudio(p, b[3])
+	}
+}
+
+// checkMetadata wants one whole tag, aligned, with a PTS and no more.
+func (c *checker) checkMetadata(p *pesPacket) {
+	b := p.payload
+	if id, flags := p.bytes[3], p.bytes[6]; id != 0xbd || flags != 0x84 || p.bytes[7] != 0x80 || p.randomAccess {
+		c.complain("metadata stream id %#x, flags % x, random access %v", id, p.bytes[6:8], p.randomAccess)
+	}
+	if len(b) < 10 || string(b[:5]) != "ID3\x04\x00" || int(b[8])<<7|int(b[9]) != len(b)-10 {
+		c.complain("metadata of %d bytes: % x", len(b), b[:min(10, len(b))])
 	}
 }
 

@@ -49,4 +49,18 @@
 // A frame that cannot be written is left out: video without a slice, audio
 // without a byte or longer than its framing can say. Of a video frame that is cut
 // short the NAL units in front of the cut are written.
+//
+// # Timed metadata
+//
+// ID3 tags have a PES packet each, in private_stream_1 with a PTS, on a PID of
+// their own. It is in the PMT of those segments only that are Timed. To list it
+// always would cost no byte, the packet of the PMT has room for it, but readers
+// take notice of a stream: FFmpeg warns of one that never begins, and refuses to
+// copy it into containers that have nothing like it. The price is that the PMT
+// changes where a stream's first tag comes, and the caller's: a playlist needs
+// EXT-X-DISCONTINUITY in front of a segment that is Timed where the one before is
+// not (rfc8216bis 4.4.4.3), so that it is best never to go back.
+//
+// A Timed segment without tags is as long as one that is not. Tags cost what they
+// are long, and their PID is rounded up to 16 packets, 3 KB, as above.
 package mpegts

@@ -29,8 +29,8 @@ func (s *script) bytes(n int) []byte {
 	return b
 }
 
-func (s *script) config(record, set []byte) *av.Config {
-	c := &av.Config{}
+func (s *script) config(record, set []byte) (c *av.Config, timed bool) {
+	c = &av.Config{}
 	flags := s.byte()
 	if flags&1 != 0 {
 		c.Video = &av.Track{Codec: av.H264, Timescale: 90000, LengthSize: []int{4, 2, 1, 3}[flags>>1&3], ParameterSets: [][]byte{testSPS, set, testPPS}}
@@ -43,7 +43,7 @@ func (s *script) config(record, set []byte) *av.Config {
 			SampleRate: int(rate), FrameSamples: int(int8(s.byte())) * 64, Record: record,
 		}
 	}
-	return c
+	return c, flags&16 != 0
 }
 
 // What a sample's first byte says.
@@ -51,16 +51,17 @@ const (
 	fuzzLarge   = 0x03 // times the second byte is its size
 	fuzzKey     = 0x04
 	fuzzAudio   = 0x08
-	fuzzLast    = 0x10 // the segment ends behind it
-	fuzzSlow    = 0xe0 // how long until the next, times the fourth byte
-	fuzzSamples = 250  // at most 2 s each: less than maxDuration
+	fuzzTag     = fuzzAudio | fuzzKey // metadata, where the stream is timed
+	fuzzLast    = 0x10                // the segment ends behind it
+	fuzzSlow    = 0xe0                // how long until the next, times the fourth byte
+	fuzzSamples = 250                 // at most 2 s each: less than maxDuration
 )
 
 // segments makes some in sequence. Where tame is set, audio lies within 100 ms of
 // where it should and composition times are those of an encoder.
-func (s *script) segments(c *av.Config, tame bool) []*Segment {
+func (s *script) segments(c *av.Config, timed, tame bool) []*Segment {
 	at := time.Duration(s.byte()) * 375 * time.Second // up to 2^33 ticks and more
-	out := []*Segment{{Config: c, Sequence: 14}}
+	out := []*Segment{{Config: c, Sequence: 14, Timed: timed}}
 	for range fuzzSamples {
 		if len(s.rest) == 0 {
 			break
@@ -73,6 +74,12 @@ func (s *script) segments(c *av.Config, tame bool) []*Segment {
 		}
 		sample := av.Sample{Frame: &av.Frame{Kind: av.Video, Key: how&fuzzKey != 0, DTS: at, Data: s.bytes(size * int(how&fuzzLarge))}}
 		g := out[len(out)-1]
+		if how&fuzzTag == fuzzTag && timed {
+			sample.Kind = av.Data
+			sample.Time = (at/time.Millisecond).Nanoseconds()*90 ^ wild
+			g.Metadata = append(g.Metadata, sample)
+			continue // no time passes: a segment begins with a frame
+		}
 		if how&fuzzAudio != 0 && c.Audio != nil {
 			sample.Kind = av.Audio
 			sample.Time = ((at+offset*3/4)/time.Millisecond).Nanoseconds()*c.Audio.Timescale/1000 ^ wild
@@ -88,10 +95,15 @@ func (s *script) segments(c *av.Config, tame bool) []*Segment {
 		if how&fuzzLast != 0 {
 			at += time.Millisecond
 			g.End = at
-			out = append(out, &Segment{Config: c, Sequence: g.Sequence + 1})
+			out = append(out, &Segment{Config: c, Sequence: g.Sequence + 1, Timed: timed})
 		}
 	}
 	out[len(out)-1].End = at + time.Millisecond
+	for _, g := range out {
+		for i := range g.Metadata {
+			g.Metadata[i].Time = max(g.Metadata[i].Time, ticks(int64(g.start()), int64(time.Second)))
+		}
+	}
 	return out
 }
 
@@ -109,11 +121,12 @@ func FuzzAppendSegment(f *testing.F) {
 	f.Add([]byte("\x09\x00\x02\x12\xfe"+strings.Repeat(both, 4)), []byte{}, testSPS, true)
 	f.Add([]byte("\x01\xff"+strings.Repeat(idr+inter+end, 3)), []byte{}, []byte{0x67}, true)
 	f.Add([]byte("\x08\x01\x03\x18\x00"+strings.Repeat(sound+sound+"\x19\x08\x00\x15audiodat", 9)), []byte{}, []byte{}, true)
+	f.Add([]byte("\x19\x00\x00\x10\x00"+strings.Repeat(idr+sound+"\x0d\x0c\x00\x05ID3\x04 a title"+inter+"\x0d\x0a\x00\x00ID3\x04short!"+end, 4)), []byte{0x11, 0x90}, testPPS, true)
 	f.Add([]byte("\x09\x05\x04\x18\x00"+strings.Repeat("\x01\x0a\x00\x40wildtime\x00\x00\x00\x06\x41\x01\x02\x03\x04\x05", 9)), []byte{}, []byte{}, false)
 	f.Fuzz(func(t *testing.T, data, record, set []byte, tame bool) {
 		s := script{rest: data}
-		c := s.config(record, set)
-		segments := s.segments(c, tame)
+		c, timed := s.config(record, set)
+		segments := s.segments(c, timed, tame)
 		if Supports(c) != nil {
 			if _, err := AppendSegment(nil, segments[0]); err == nil {
 				t.Fatal("a segment of what is not supported")
@@ -129,6 +142,9 @@ func FuzzAppendSegment(f *testing.F) {
 			if c.Audio.Codec == av.MP3 && c.Audio.SampleRate < 32000 {
 				types[testAudioPID] = 0x04
 			}
+		}
+		if timed {
+			types[testID3PID] = 0x15
 		}
 		check := newChecker(types)
 		check.opaque = true

@@ -1,6 +1,7 @@
 package mpegts
 
 import (
+	"math"
 	"time"
 
 	"headwater/remux/av"
@@ -23,10 +24,11 @@ const (
 
 // muxer writes one segment: tables, PES packets in order of decode time, clock.
 type muxer struct {
-	w       packetWriter
-	program program
-	video   videoQueue
-	audio   audioQueue
+	w        packetWriter
+	program  program
+	video    videoQueue
+	audio    audioQueue
+	metadata metadataQueue
 
 	// The PCR, in stream time at 90 kHz.
 	pcr   int64 // the last one written
@@ -36,10 +38,11 @@ type muxer struct {
 
 func newMuxer(w packetWriter, p program, s *Segment, start time.Duration) muxer {
 	m := muxer{
-		w:       w,
-		program: p,
-		video:   videoQueue{track: p.video, rest: s.Video, shift: shift(s.Video)},
-		start:   ticks(int64(start), int64(time.Second)),
+		w:        w,
+		program:  p,
+		video:    videoQueue{track: p.video, rest: s.Video, shift: shift(s.Video)},
+		metadata: metadataQueue{rest: s.Metadata},
+		start:    ticks(int64(start), int64(time.Second)),
 	}
 	m.w.counters[patStream] = uint8(s.Sequence & 15)
 	m.w.counters[pmtStream] = uint8(s.Sequence & 15)
@@ -56,15 +59,19 @@ func (m *muxer) run() {
 	m.tables()
 	m.video.advance()
 	m.audio.advance()
+	m.metadata.advance()
 	for m.video.ok || m.audio.ok {
 		if m.video.ok && (!m.audio.ok || m.video.dts <= m.audio.pts) {
+			m.writeMetadata(m.video.dts)
 			m.writeVideo()
 			m.video.advance()
 		} else {
+			m.writeMetadata(m.audio.pts)
 			m.writeAudio()
 			m.audio.advance()
 		}
 	}
+	m.writeMetadata(math.MaxInt64)
 	m.advanceClock(m.end)
 }
 
@@ -90,6 +97,18 @@ func (m *muxer) writeAudio() {
 	header := pes{streamID: q.format.streamID, payload: q.size, pts: q.pts + Offset, dts: q.pts + Offset}
 	if m.begin(audioStream, &header, pcr, m.program.video == nil) {
 		q.write(&m.w)
+	}
+}
+
+// writeMetadata writes the tags that come before the time of what is written next.
+func (m *muxer) writeMetadata(before int64) {
+	q := &m.metadata
+	for ; q.ok && q.pts < before; q.advance() {
+		pcr := m.clock(metadataStream, q.pts)
+		header := pes{streamID: streamIDPrivate, payload: len(q.data), pts: q.pts + Offset, dts: q.pts + Offset}
+		if m.begin(metadataStream, &header, pcr, false) {
+			m.w.write(q.data)
+		}
 	}
 }
 

@@ -12,28 +12,29 @@ const streamTypeH264 = 0x1b
 
 // audioFormat is how a transport stream names and frames an audio codec.
 type audioFormat struct {
-	number       byte // part of the PMT's version; see program.version
-	streamType   byte
-	streamID     byte
-	registration string // format_identifier of the registration descriptor, if it has one
-	minFrame     int    // bytes; anything shorter is no frame
-	maxFrame     int
+	number      byte // part of the PMT's version; see program.version
+	streamType  byte
+	streamID    byte
+	descriptors string // of its entry in the PMT
+	minFrame    int    // bytes; anything shorter is no frame
+	maxFrame    int
 }
 
 var (
 	formatAAC   = audioFormat{number: 1, streamType: 0x0f, streamID: streamIDAudio, minFrame: 1, maxFrame: maxADTSFrame}
 	formatMPEG1 = audioFormat{number: 2, streamType: 0x03, streamID: streamIDAudio, minFrame: 4, maxFrame: maxPESPayload}
 	formatMPEG2 = audioFormat{number: 3, streamType: 0x04, streamID: streamIDAudio, minFrame: 4, maxFrame: maxPESPayload}
-	formatAC3   = audioFormat{number: 4, streamType: 0x81, streamID: streamIDPrivate, registration: "AC-3", minFrame: 7, maxFrame: maxPESPayload}
-	formatEAC3  = audioFormat{number: 5, streamType: 0x87, streamID: streamIDPrivate, registration: "EAC3", minFrame: 7, maxFrame: maxPESPayload}
+	formatAC3   = audioFormat{number: 4, streamType: 0x81, streamID: streamIDPrivate, descriptors: "\x05\x04AC-3", minFrame: 7, maxFrame: maxPESPayload}
+	formatEAC3  = audioFormat{number: 5, streamType: 0x87, streamID: streamIDPrivate, descriptors: "\x05\x04EAC3", minFrame: 7, maxFrame: maxPESPayload}
 )
 
 // program is a Config as a transport stream sees it.
 type program struct {
-	video  *av.Track    // nil: none
-	audio  *av.Track    // nil: none
-	format *audioFormat // of audio
-	adts   adts         // of audio, where it is AAC
+	video    *av.Track    // nil: none
+	audio    *av.Track    // nil: none
+	format   *audioFormat // of audio
+	adts     adts         // of audio, where it is AAC
+	metadata bool         // there is a stream of ID3 tags
 }
 
 // Supports says why c cannot be carried in MPEG-TS segments, or nil if it can.
@@ -120,6 +121,9 @@ func (p *program) version() byte {
 	}
 	if p.audio != nil {
 		v += p.format.number
+	}
+	if p.metadata {
+		v += 16
 	}
 	return v
 }

@@ -10,16 +10,17 @@ const (
 	pmtStream
 	videoStream
 	audioStream
+	metadataStream
 	streamCount
 )
 
-// pids are the streams' PIDs, the same everywhere. 0x102 is free for timed
-// metadata.
+// pids are the streams' PIDs, the same everywhere.
 var pids = [streamCount]uint16{
-	patStream:   0x0000,
-	pmtStream:   0x1000,
-	videoStream: 0x0100,
-	audioStream: 0x0101,
+	patStream:      0x0000,
+	pmtStream:      0x1000,
+	videoStream:    0x0100,
+	audioStream:    0x0101,
+	metadataStream: 0x0102,
 }
 
 const programNumber = 1
@@ -44,28 +45,34 @@ func appendPMT(dst []byte, p *program) []byte {
 	start := len(dst)
 	dst = appendSectionHeader(dst, tablePMT, programNumber, p.version())
 	dst = binary.BigEndian.AppendUint16(dst, 0xe000|pids[p.clockStream()])
-	dst = binary.BigEndian.AppendUint16(dst, 0xf000) // program_info_length 0
+	info := ""
+	if p.metadata {
+		info = id3Pointer
+	}
+	dst = appendDescriptors(dst, info)
 	if p.video != nil {
 		dst = appendElementaryStream(dst, streamTypeH264, videoStream, "")
 	}
 	if p.audio != nil {
-		dst = appendElementaryStream(dst, p.format.streamType, audioStream, p.format.registration)
+		dst = appendElementaryStream(dst, p.format.streamType, audioStream, p.format.descriptors)
+	}
+	if p.metadata {
+		dst = appendElementaryStream(dst, streamTypeID3, metadataStream, id3Metadata)
 	}
 	return finishSection(dst, start)
 }
 
-// appendElementaryStream appends one entry of a PMT. A registration descriptor
-// (2.6.8) names what a stream type of the private range holds.
-func appendElementaryStream(dst []byte, streamType byte, st stream, registration string) []byte {
+// appendElementaryStream appends one entry of a PMT.
+func appendElementaryStream(dst []byte, streamType byte, st stream, descriptors string) []byte {
 	dst = append(dst, streamType)
 	dst = binary.BigEndian.AppendUint16(dst, 0xe000|pids[st])
-	if registration == "" {
-		return binary.BigEndian.AppendUint16(dst, 0xf000)
-	}
-	const registrationTag = 0x05
-	dst = binary.BigEndian.AppendUint16(dst, 0xf000|uint16(2+len(registration)))
-	dst = append(dst, registrationTag, byte(len(registration)))
-	return append(dst, registration...)
+	return appendDescriptors(dst, descriptors)
+}
+
+// appendDescriptors appends descriptors behind their length.
+func appendDescriptors(dst []byte, descriptors string) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, 0xf000|uint16(len(descriptors)))
+	return append(dst, descriptors...)
 }
 
 // appendSectionHeader appends what all sections begin with (2.4.4.10); the

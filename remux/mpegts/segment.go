@@ -18,6 +18,8 @@ type Segment struct {
 	Sequence uint64        // media sequence number; its low 4 bits are the PAT's and PMT's continuity counters
 	Video    []av.Sample   // Time on 90 kHz; may be empty
 	Audio    []av.Sample   // Time on the track's Timescale; may be empty
+	Timed    bool          // the PMT has a stream of metadata, with or without samples in this segment
+	Metadata []av.Sample   // an ID3 tag each, Time on 90 kHz, not before the segment's first DTS; may be empty
 	End      time.Duration // DTS of the first sample of the next segment: the PCR runs on up to here
 }
 
@@ -28,7 +30,7 @@ const maxDuration = 10 * time.Minute
 // AppendSegment appends s to dst and returns the longer slice, like append; it
 // allocates once at most, and exactly what it needs. It fails, and returns dst
 // as it was, if Supports does not take the Config, if there are samples of a
-// track that the Config does not have, or if it lasts more than 10 minutes.
+// track that is not there, or if it lasts more than 10 minutes.
 func AppendSegment(dst []byte, s *Segment) ([]byte, error) {
 	measure, err := s.measure()
 	if err != nil {
@@ -60,6 +62,10 @@ func (s *Segment) measure() (muxer, error) {
 	if len(s.Audio) > 0 && p.audio == nil {
 		return muxer{}, errors.New("audio samples without an audio track")
 	}
+	if len(s.Metadata) > 0 && !s.Timed {
+		return muxer{}, errors.New("metadata without a metadata stream")
+	}
+	p.metadata = s.Timed
 	start := s.start()
 	if d := s.End - start; d > maxDuration {
 		return muxer{}, fmt.Errorf("segment of %v", d)
