@@ -1,0 +1,26 @@
+// Package conformance holds live streams of the server against the rules of
+// HLS: draft-pantos-hls-rfc8216bis-22 (called bis), Apple's authoring
+// specification for its devices (APL), ISO 13818-1 for MPEG-TS and ISO 14496-12
+// and -15 for fragmented MP4, and against what the product promises to caches.
+//
+//	go test -tags e2e -count=1 ./scripts/conformance/...
+//
+// It is in three parts that know each other by data alone:
+//
+//   - Publisher, Clip and Feed publish over RTMP with timestamps, order and pace
+//     under the test's control, faster than real time where no rule needs time.
+//   - Recorder plays a stream like a low latency player and like a plain one,
+//     asks the questions that players, caches and attackers ask (probes), and
+//     keeps every answer with its times in a Recording.
+//   - Rules are pure: each has an id, a reference and a check over a Recording.
+//     The playlist parser and the readers of MPEG-TS and MP4 are the package's
+//     own and strict; none of the server's code is used.
+//
+// TestControls shows that the rules have teeth: it plants one fault at a time in
+// a recording that passes, and wants exactly the rule that is meant to complain.
+//
+// The tests need ffmpeg, for H.264 and AAC; all else is here. CONFORMANCE_BINARY
+// names a server to test instead of building one. CONFORMANCE_LONG=1 makes each
+// stream some minutes long. A failed test leaves its recording's playlists in
+// the folder that CONFORMANCE_KEEP names.
+package conformance
