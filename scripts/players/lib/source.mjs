@@ -3,14 +3,14 @@
 import { join } from 'node:path'
 import { run, start } from './process.mjs'
 
-export const WIDTH = 640
-export const HEIGHT = 360
+export const WIDTH = 320
+export const HEIGHT = 180
 export const FRAME_RATE = 30
 
 const VIDEO = ['-f', 'lavfi', '-i', `testsrc2=s=${WIDTH}x${HEIGHT}:r=${FRAME_RATE}`]
 const AUDIO = ['-f', 'lavfi', '-i', 'sine=frequency=440:beep_factor=4:sample_rate=44100']
 const H264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-bf', '2', '-g', '60', '-pix_fmt', 'yuv420p',
-  '-b:v', '1M', '-maxrate', '1M', '-bufsize', '1M']
+  '-b:v', '400k', '-maxrate', '400k', '-bufsize', '400k']
 const AAC = ['-c:a', 'aac', '-b:a', '128k']
 
 /** Encodes the sources into dir: av (picture and sound), audio (the sound alone) and mp3 (with MP3 for sound). */
