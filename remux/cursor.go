@@ -54,6 +54,7 @@ func (c *Cursor) Next(ctx context.Context, buf []*av.Frame) (Batch, error) {
 
 // Take returns what there is without waiting.
 func (c *Cursor) Take(buf []*av.Frame) Batch {
+	c.stream.Touch()
 	l := &c.stream.log
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -39,6 +39,8 @@ type Registry struct {
 	options Options
 	memory  *Memory
 
+	begun Watch[uint64]
+
 	mu      sync.Mutex
 	streams map[Name]*Stream
 }
@@ -74,8 +76,13 @@ func (r *Registry) Publish(name Name, c Claim) (*Publisher, error) {
 		return nil, err
 	}
 	r.streams[name] = s
+	r.begun.Store(r.begun.Load() + 1)
 	return p, nil
 }
+
+// Begun counts the streams that have begun: waiting for it to change is how to hear
+// of a new one. A publisher that comes back to its stream begins none.
+func (r *Registry) Begun() *Watch[uint64] { return &r.begun }
 
 // Stream returns the stream of that name, nil if there is none.
 func (r *Registry) Stream(name Name) *Stream {

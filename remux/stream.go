@@ -25,6 +25,7 @@ type Stream struct {
 	index   Watch[*Index]
 	config  atomic.Pointer[av.Config] // in force; nil until the first frame
 	served  servedMark
+	touched atomic.Int64 // when somebody last wanted it, ns after Began
 
 	mu       sync.Mutex // guards what follows
 	live     *Publisher // nil while the publisher is away
@@ -76,6 +77,14 @@ func (s *Stream) Live() (live bool, since time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.live != nil, s.lastSeen
+}
+
+// Touch says that somebody wants the stream now. Cursors say so by themselves.
+func (s *Stream) Touch() { s.touched.Store(int64(time.Since(s.Began))) }
+
+// Unwatched is how long nobody has wanted the stream.
+func (s *Stream) Unwatched() time.Duration {
+	return time.Since(s.Began) - time.Duration(s.touched.Load())
 }
 
 // attach makes p the stream's publisher, unless there is one that is not to be
