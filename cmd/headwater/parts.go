@@ -30,6 +30,7 @@ func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 		Registry:                 registry,
 		Logger:                   log,
 		Authorize:                access.authorize,
+		Takeover:                 cfg.Publish.Takeover,
 		MaxConnections:           caps.rtmp,
 		MaxConnectionsPerAddress: cfg.RTMP.MaxConnectionsPerAddress,
 		MaxMessage:               int(cfg.RTMP.MaxMessage),

@@ -32,7 +32,7 @@ func TestDefaultsReachTheParts(t *testing.T) {
 // can set.
 func TestEveryOptionIsPassedOn(t *testing.T) {
 	cfg := config.Default()
-	cfg.HTTP.MaxViewers = 1
+	cfg.HTTP.MaxViewers, cfg.Publish.Takeover = 1, true
 	log := slog.New(slog.DiscardHandler)
 	registry := remux.NewRegistry(remuxOptions(&cfg), nil)
 	checkSet(t, remuxOptions(&cfg))

@@ -61,7 +61,8 @@ type Admin struct {
 
 // Publish says who may publish.
 type Publish struct {
-	Key Secret `yaml:"key"` // "": one is made and kept under Data, and loopback needs none
+	Key      Secret `yaml:"key"`      // "": one is made and kept under Data, and loopback needs none
+	Takeover bool   `yaml:"takeover"` // a second publisher of a name replaces the first; false: it is refused
 }
 
 // HLS is how streams are cut.

@@ -53,6 +53,11 @@ func (l leaf) set(value string) error {
 		*p = value
 	case *Secret:
 		*p = Secret(value)
+	case *bool:
+		if value != "true" && value != "false" {
+			return fmt.Errorf("%q is neither true nor false", value)
+		}
+		*p = value == "true"
 	case *int:
 		n, err := strconv.Atoi(value)
 		if err != nil {
