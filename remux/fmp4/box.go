@@ -4,6 +4,9 @@
 // initialization section followed by any run of consecutive fragments is a
 // playable file.
 //
+// Timed metadata is ID3 tags in event messages, which need no track and cost
+// nothing where there are none.
+//
 // Video and audio share one file, so no CMAF brand is claimed. There is no edit
 // list: presentation times are decode times plus signed composition offsets,
 // and both start where the stream's clock starts. Everything is a pure function

@@ -29,9 +29,14 @@ func check(b []byte) (*movie, error) {
 	if err := checkMoov(m, &m.boxes[1]); err != nil {
 		return nil, fmt.Errorf("moov: %w", err)
 	}
-	f := fragments{m: m, ends: map[uint32]int64{}, read: map[uint32]int{}}
+	f := fragments{m: m, ends: map[uint32]int64{}, read: map[uint32]int{}, events: map[uint32]bool{}}
 	rest := m.boxes[2:]
 	for ; len(rest) >= 2; rest = rest[2:] {
+		for ; rest[0].name == "emsg" && len(rest) > 2; rest = rest[1:] {
+			if err := f.checkEvent(&rest[0]); err != nil {
+				return nil, fmt.Errorf("fragment %d: emsg: %w", f.sequence+1, err)
+			}
+		}
 		if err := f.check(&rest[0], &rest[1]); err != nil {
 			return nil, fmt.Errorf("fragment %d: %w", f.sequence+1, err)
 		}
@@ -141,6 +146,28 @@ type fragments struct {
 	sequence uint32
 	ends     map[uint32]int64 // decode time after the last sample of each track
 	read     map[uint32]int   // samples seen
+	events   map[uint32]bool  // ids of event messages seen
+	last     int64            // presentation time of the last of them
+}
+
+// checkEvent checks an event message box: a whole ID3 tag with a time that does
+// not go back, on the clock of the stream, and with an id of its own.
+func (f *fragments) checkEvent(emsg *node) error {
+	e, err := readEvent(emsg)
+	switch {
+	case err != nil:
+		return err
+	case e.timescale != 90000 || e.duration != 0xffffffff:
+		return fmt.Errorf("timescale %d, duration %d", e.timescale, e.duration)
+	case e.scheme != "https://aomedia.org/emsg/ID3" || e.value != "":
+		return fmt.Errorf("scheme %q, value %q", e.scheme, e.value)
+	case e.time < f.last || f.events[e.id]:
+		return fmt.Errorf("id %d at %d after %d", e.id, e.time, f.last)
+	case len(e.data) < 10 || string(e.data[:4]) != "ID3\x04" || int(e.data[8])<<7|int(e.data[9]) != len(e.data)-10:
+		return fmt.Errorf("holds % x", e.data[:min(10, len(e.data))])
+	}
+	f.last, f.events[e.id] = e.time, true
+	return nil
 }
 
 func (f *fragments) check(moof, mdat *node) error {
@@ -295,6 +322,28 @@ func TestCheckRejects(t *testing.T) {
 		{"cut", "size", func(b []byte) []byte { return b[:len(b)-1] }},
 		{"stray byte", "stray", func(b []byte) []byte { return append(b, 0) }},
 		{"box too many", "free at the end", func(b []byte) []byte { return append(b, "\x00\x00\x00\x08free"...) }},
+		{"old event message", "emsg: version", set("emsg", 1, 0, 0)},
+		{"clock of an event", "emsg: timescale", set("emsg", 1, 4, 1000)},
+		{"event that ends", "duration 5", set("emsg", 1, 16, 5)},
+		{"event twice", "emsg: id", func(b []byte) []byte {
+			second := find(b, "emsg", 3) // the scheme says it too
+			copy(b[second+8+20:][:4], b[find(b, "emsg", 1)+8+20:])
+			return b
+		}},
+		{"event goes back", "emsg: id", set("emsg", 3, 12, 0)},
+		{"another scheme", "emsg: scheme", func(b []byte) []byte { b[find(b, "emsg", 1)+8+24] = 'H'; return b }},
+		{"scheme without end", "emsg: scheme", func(b []byte) []byte {
+			at := find(b, "emsg", 1)
+			s := b[at+8+24 : at+int(be.Uint32(b[at:]))]
+			copy(s, bytes.ReplaceAll(s, []byte{0}, []byte{1}))
+			return b
+		}},
+		{"no tag", "emsg: holds", func(b []byte) []byte { b[find(b, "emsg", 1)+8+24+30] = 'X'; return b }},
+		{"half a tag", "emsg: holds", func(b []byte) []byte { b[find(b, "emsg", 1)+8+24+30+9]++; return b }},
+		{"event behind its fragment", "emsg at the end", func(b []byte) []byte {
+			at := find(b, "emsg", 1)
+			return append(b, b[at:at+int(be.Uint32(b[at:]))]...)
+		}},
 		{"no moov", "does not begin", func(b []byte) []byte { return b[find(b, "moov", 1):] }},
 		{"payload left over", "mdat at", func(b []byte) []byte {
 			mdat := find(b, "mdat", 2)
@@ -325,8 +374,9 @@ func twoFragments(t *testing.T) []byte {
 			Config: c, Sequence: 1,
 			Video: []av.Sample{videoSample(900, true, 66*time.Millisecond, "KEY"), videoSample(3870, false, 0, "picture"), videoSample(6930, false, -33*time.Millisecond, "b")}, VideoEnd: 9900,
 			Audio: []av.Sample{audioSample(10, "one"), audioSample(1034, "three"), audioSample(2058, "x")}, AudioEnd: 3082,
+			Metadata: []av.Sample{tagSample(900, "a"), tagSample(900, "b")},
 		},
-		{Config: c, Sequence: 2, Video: []av.Sample{videoSample(9900, false, 0, "p")}, VideoEnd: 12000, Audio: []av.Sample{audioSample(3082, "y")}, AudioEnd: 4106},
+		{Config: c, Sequence: 2, Video: []av.Sample{videoSample(9900, false, 0, "p")}, VideoEnd: 12000, Audio: []av.Sample{audioSample(3082, "y")}, AudioEnd: 4106, Metadata: []av.Sample{tagSample(10000, "c")}},
 	} {
 		if file, err = AppendFragment(file, f); err != nil {
 			t.Fatal(err)

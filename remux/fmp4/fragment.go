@@ -23,16 +23,17 @@ type Fragment struct {
 	VideoEnd int64       // decode time of the video sample after the last
 	Audio    []av.Sample // times on the track's Timescale; may be empty
 	AudioEnd int64       // time of the audio sample after the last
+	Metadata []av.Sample // an ID3 tag each, times on a 90 kHz clock; may be empty
 }
 
 // ErrEmpty says that a fragment has no sample of any track. There is no such
 // thing in HLS.
 var ErrEmpty = errors.New("fragment has no samples")
 
-// AppendFragment appends f to dst as a moof and an mdat and returns the longer
-// slice, like append; it allocates at most once. The mdat holds the payload of
-// all video samples, as it came, and then that of all audio samples. A track
-// without samples is left out of the moof.
+// AppendFragment appends f to dst as a moof and an mdat, with an emsg for each tag
+// in front of them, and returns the longer slice, like append; it allocates at
+// most once. The mdat holds the payload of all video samples, as it came, and then
+// that of all audio samples. A track without samples is left out of the moof.
 //
 // Presentation times are exact. Decode times are those of the samples, except
 // that of two samples with one time the later is decoded a tick later, as a
@@ -60,14 +61,20 @@ func AppendFragment(dst []byte, f *Fragment) ([]byte, error) {
 	if err := audio.measure(); err != nil {
 		return dst, fmt.Errorf("measure audio: %w", err)
 	}
+	events := events{fragment: f.Sequence, samples: f.Metadata}
+	emsgs, err := events.measure()
+	if err != nil {
+		return dst, fmt.Errorf("measure metadata: %w", err)
+	}
 	const mfhd = 16
 	moof := 8 + mfhd + video.trafLen() + audio.trafLen()
 	mdat := 8 + video.bytes + audio.bytes
-	if moof+mdat > math.MaxInt32 {
-		return dst, fmt.Errorf("fragment of %d bytes", moof+mdat)
+	if emsgs+moof+mdat > math.MaxInt32 {
+		return dst, fmt.Errorf("fragment of %d bytes", emsgs+moof+mdat)
 	}
 
-	dst = slices.Grow(dst, moof+mdat)
+	dst = slices.Grow(dst, emsgs+moof+mdat)
+	dst = events.append(dst)
 	dst = appendBox(dst, moof, "moof")
 	dst = be.AppendUint32(appendFullBox(dst, mfhd, "mfhd", 0, 0), f.Sequence)
 	dst = video.appendTraf(dst, moof+8)

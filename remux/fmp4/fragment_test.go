@@ -79,8 +79,8 @@ func TestFragmentsJoin(t *testing.T) {
 }
 
 // writeParts cuts the samples into parts of about the given length, writes
-// them, and returns the file that they make, checked. The last sample of each
-// track only ends the one before.
+// them, every other one with timed metadata, and returns the file that they make,
+// checked. The last sample of each track only ends the one before.
 func writeParts(t *testing.T, c *av.Config, video, audio []av.Sample, length time.Duration) *movie {
 	t.Helper()
 	file, err := Init(c)
@@ -104,6 +104,10 @@ func writeParts(t *testing.T, c *av.Config, video, audio []av.Sample, length tim
 		if len(audio) > 1 {
 			n := cut(audio, c.Audio.Timescale, until)
 			f.Audio, f.AudioEnd, audio = audio[:n], audio[n].Time, audio[n:]
+		}
+		if sequence%2 == 0 {
+			at := int64(until-length) * 9 / 100_000
+			f.Metadata = []av.Sample{tagSample(at, "one"), tagSample(at, "two"), tagSample(at+900, "three")}
 		}
 		before := len(file)
 		file, err = AppendFragment(file, f)

@@ -41,13 +41,17 @@ func FuzzInit(f *testing.F) {
 // exactly and are shown when they should be.
 func FuzzAppendFragment(f *testing.F) {
 	f.Add(int64(0), int64(9000), []byte("\x01\x00\x05\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x42\x02\x00\x05\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x42"))
+	f.Add(int64(0), int64(9000), []byte("\x04\x00\x05\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x42\x02\x00\x05\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x42"))
 	f.Add(int64(1), int64(1), bytes.Repeat([]byte{0}, 160))
 	f.Add(int64(math.MaxInt64-5), int64(5), bytes.Repeat([]byte{3}, 64))
 	f.Fuzz(func(t *testing.T, start, length int64, b []byte) {
 		fr := &Fragment{Config: tracks(av.H264, av.AAC), Sequence: 1, VideoEnd: start + length, AudioEnd: start + length}
 		for ; len(b) >= 16; b = b[16:] {
 			s := av.Sample{Time: start + int64(be.Uint64(b[8:]))>>8, Frame: &av.Frame{Key: b[0]&1 != 0, Data: b[:b[1]&15]}}
-			if b[0]&2 != 0 {
+			if b[0]&6 == 4 {
+				s.Time &= math.MaxInt64
+				fr.Metadata = append(fr.Metadata, s)
+			} else if b[0]&2 != 0 {
 				s.CTS = time.Duration(int32(be.Uint32(b[2:]))) << (b[0] & 31)
 				fr.Video = append(fr.Video, s)
 			} else {
@@ -64,6 +68,15 @@ func FuzzAppendFragment(f *testing.F) {
 		}
 		compareFilled(t, m.samples[videoTrackID], fr.Video, fr.VideoEnd)
 		compareFilled(t, m.samples[audioTrackID], fr.Audio, fr.AudioEnd)
+		events, err := m.readEvents()
+		if err != nil || len(events) != len(fr.Metadata) {
+			t.Fatalf("%d event messages of %d: %v", len(events), len(fr.Metadata), err)
+		}
+		for i, s := range fr.Metadata {
+			if e := events[i]; e.time != s.Time || !bytes.Equal(e.data, s.Data) {
+				t.Fatalf("event %d at %d with %x, want %d with %x", i, e.time, e.data, s.Time, s.Data)
+			}
+		}
 	})
 }
 

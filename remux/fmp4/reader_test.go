@@ -1,6 +1,7 @@
 package fmp4
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -160,6 +161,42 @@ func readMovie(b []byte) (*movie, error) {
 		}
 	}
 	return m, nil
+}
+
+// event is an event message.
+type event struct {
+	timescale, duration, id uint32
+	time                    int64
+	scheme, value           string
+	data                    []byte
+}
+
+func readEvent(emsg *node) (*event, error) {
+	if emsg.u32(0) != 1<<24 || len(emsg.body) < 24 {
+		return nil, fmt.Errorf("version and flags %#x, %d bytes", emsg.u32(0), len(emsg.body))
+	}
+	e := &event{timescale: emsg.u32(4), time: int64(be.Uint64(emsg.body[8:])), duration: emsg.u32(16), id: emsg.u32(20)}
+	scheme, rest, ok := bytes.Cut(emsg.body[24:], []byte{0})
+	value, data, ok2 := bytes.Cut(rest, []byte{0})
+	if !ok || !ok2 {
+		return nil, errors.New("scheme or value does not end")
+	}
+	e.scheme, e.value, e.data = string(scheme), string(value), data
+	return e, nil
+}
+
+// readEvents returns the event messages of a file.
+func (m *movie) readEvents() (all []*event, err error) {
+	for i := range m.boxes {
+		if m.boxes[i].name == "emsg" {
+			e, err := readEvent(&m.boxes[i])
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, e)
+		}
+	}
+	return all, nil
 }
 
 // fields reads optional 32-bit numbers one after another.
