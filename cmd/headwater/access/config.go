@@ -1,6 +1,9 @@
 package access
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Config is what an operator can set. Its keys are sections of the
 // configuration file.
@@ -14,13 +17,23 @@ type Config struct {
 
 // Publishing says who may publish. Each list may be empty.
 type Publishing struct {
-	Key               Secret            `yaml:"key"`                 // of ?key=, for every name
-	Secrets           []Key             `yaml:"secrets"`             // of ?key=, each for some names
-	Keys              map[Secret]string `yaml:"keys"`                // stream key (NAME or APP/NAME) to public APP/NAME
-	Allow             []Network         `yaml:"allow"`               // empty: every address
-	Deny              []Network         `yaml:"deny"`                // wins over allow
-	WithoutSecretFrom []Network         `yaml:"without_secret_from"` // addresses that need none
-	MaxFailures       int               `yaml:"max_failures"`        // wrong secrets of one address in a minute; 0: no limit
+	Key               Secret     `yaml:"key"`                 // of ?key=, for every name
+	Secrets           []Key      `yaml:"secrets"`             // of ?key=, each for some names
+	Keys              StreamKeys `yaml:"keys"`                // secrets that are typed in a name's place
+	Allow             []Network  `yaml:"allow"`               // empty: every address
+	Deny              []Network  `yaml:"deny"`                // wins over allow
+	WithoutSecretFrom []Network  `yaml:"without_secret_from"` // addresses that need none
+	MaxFailures       int        `yaml:"max_failures"`        // wrong secrets of one address in a minute; 0: no limit
+}
+
+// StreamKeys are secrets of the form NAME or APP/NAME, and the public APP/NAME
+// that each stands for.
+type StreamKeys map[Secret]string
+
+// MarshalText hides the secrets from JSON, which would show the keys of a map as
+// they are.
+func (k StreamKeys) MarshalText() ([]byte, error) {
+	return fmt.Appendf(nil, "(%d secrets)", len(k)), nil
 }
 
 // Key is a secret, given in one of three ways, and what it is for.

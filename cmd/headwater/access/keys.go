@@ -54,7 +54,7 @@ type streamKeys []streamKey
 
 // loadStreamKeys puts those of APP/NAME last: where one of NAME fits as well, it
 // is the last that find returns.
-func loadStreamKeys(keys map[Secret]string) (streamKeys, error) {
+func loadStreamKeys(keys StreamKeys) (streamKeys, error) {
 	order := slices.SortedFunc(maps.Keys(keys), func(a, b Secret) int {
 		return cmp.Or(strings.Count(string(a), "/")-strings.Count(string(b), "/"), strings.Compare(string(a), string(b)))
 	})

@@ -18,12 +18,12 @@ type failureLimit struct {
 	each  time.Duration // what one failure costs
 
 	mu   sync.Mutex
-	debt map[netip.Prefix]time.Time // when all that an address owes is paid back
+	debt expiring[netip.Prefix, struct{}] // ends when all that an address owes is paid back
 }
 
 // newFailureLimit allows n failures a minute; 0 is no limit.
 func newFailureLimit(n int) *failureLimit {
-	l := &failureLimit{burst: time.Minute, debt: map[netip.Prefix]time.Time{}}
+	l := &failureLimit{burst: time.Minute, debt: expiring[netip.Prefix, struct{}]{most: maxLimited}}
 	if n > 0 {
 		l.each = time.Minute / time.Duration(n)
 	}
@@ -49,11 +49,11 @@ func (l *failureLimit) wait(addr netip.Addr) time.Duration {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	paid, known := l.debt[key]
-	if !known {
+	owed, owes := l.debt.get(key)
+	if !owes {
 		return 0
 	}
-	return max(time.Until(paid)-l.burst+l.each, 0)
+	return max(time.Until(owed.until)-l.burst+l.each, 0)
 }
 
 // failed counts a failed attempt.
@@ -64,28 +64,9 @@ func (l *failureLimit) failed(addr netip.Addr) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	if _, known := l.debt[key]; !known && len(l.debt) >= maxLimited {
-		l.forgive(now)
+	paid := time.Now()
+	if owed, owes := l.debt.get(key); owes {
+		paid = owed.until
 	}
-	paid := l.debt[key]
-	if paid.Before(now) {
-		paid = now
-	}
-	l.debt[key] = paid.Add(l.each)
-}
-
-// forgive makes room: who owes nothing goes, and if nobody does then anybody.
-func (l *failureLimit) forgive(now time.Time) {
-	for key, paid := range l.debt {
-		if paid.Before(now) {
-			delete(l.debt, key)
-		}
-	}
-	for key := range l.debt {
-		if len(l.debt) < maxLimited {
-			return
-		}
-		delete(l.debt, key)
-	}
+	l.debt.putAnyway(key, struct{}{}, paid.Add(l.each))
 }

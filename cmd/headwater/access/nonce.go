@@ -12,7 +12,11 @@ const maxNonces = 100_000
 // nonces remembers which tokens for one use were used, until they expire.
 type nonces struct {
 	mu   sync.Mutex
-	used map[string]time.Time // until when it must be remembered
+	used expiring[string, struct{}]
+}
+
+func newNonces() *nonces {
+	return &nonces{used: expiring[string, struct{}]{most: maxNonces}}
 }
 
 type nonceState int
@@ -27,24 +31,12 @@ const (
 func (n *nonces) use(nonce string, until time.Time) nonceState {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	now := time.Now()
-	if _, used := n.used[nonce]; used {
+	if _, used := n.used.get(nonce); used {
 		return nonceUsed
 	}
-	if len(n.used) >= maxNonces {
-		for other, until := range n.used {
-			if until.Before(now) {
-				delete(n.used, other)
-			}
-		}
-	}
-	if len(n.used) >= maxNonces {
+	if !n.used.put(nonce, struct{}{}, until) {
 		return nonceFull
 	}
-	if n.used == nil {
-		n.used = map[string]time.Time{}
-	}
-	n.used[nonce] = until
 	return nonceFresh
 }
 
@@ -52,5 +44,5 @@ func (n *nonces) use(nonce string, until time.Time) nonceState {
 func (n *nonces) release(nonce string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.used, nonce)
+	delete(n.used.entries, nonce)
 }

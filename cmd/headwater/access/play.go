@@ -66,15 +66,17 @@ func (p *Policy) askOnce(ctx context.Context, e event) *Refusal {
 		return nil
 	}
 	key := playKey(e)
-	if known, ok := p.plays.get(key); ok {
-		return known.refusal()
+	if text, ok := p.plays.get(key); ok && text != "" {
+		return denied(text)
+	} else if ok {
+		return nil
 	}
 	_, refusal := p.ask(ctx, e)
 	switch {
 	case refusal == nil:
-		p.plays.put(key, playAnswer{until: time.Now().Add(p.plays.keep)})
+		p.plays.put(key, "", p.plays.keep)
 	case refusal.Kind == Denied:
-		p.plays.put(key, playAnswer{until: time.Now().Add(min(p.plays.keep, deniedPlayCache)), denied: refusal.Text})
+		p.plays.put(key, refusal.Text, min(p.plays.keep, deniedPlayCache))
 	}
 	return refusal
 }
@@ -85,67 +87,37 @@ const (
 	maxPlayCache    = 1 << 16
 )
 
-// playAnswer is what on_play said.
-type playAnswer struct {
-	until  time.Time
-	denied string // the text; "": allowed
-}
-
-func (a playAnswer) refusal() *Refusal {
-	if a.denied == "" {
-		return nil
-	}
-	return denied(a.denied)
-}
-
 // playKey stands for who asks for what. It is a hash: parameters may be secret
 // and long.
 func playKey(e event) hash {
 	return sha256.Sum256([]byte(strings.Join([]string{e.name.String(), e.addr.String(), e.key, e.query.Encode(), e.page}, "\n")))
 }
 
-// playCache remembers answers of on_play about HLS players.
+// playCache remembers what on_play said about HLS players: the text of its
+// refusal, or "".
 type playCache struct {
 	keep time.Duration // fixed
 
 	mu      sync.Mutex
-	answers map[hash]playAnswer
+	answers expiring[hash, string]
 }
 
-func (c *playCache) get(key hash) (playAnswer, bool) {
+func newPlayCache(keep time.Duration) *playCache {
+	return &playCache{keep: keep, answers: expiring[hash, string]{most: maxPlayCache}}
+}
+
+func (c *playCache) get(key hash) (text string, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a, ok := c.answers[key]
-	return a, ok && time.Now().Before(a.until)
+	e, ok := c.answers.get(key)
+	return e.value, ok
 }
 
-func (c *playCache) put(key hash, a playAnswer) {
-	if c.keep == 0 {
+func (c *playCache) put(key hash, text string, keep time.Duration) {
+	if keep == 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.answers == nil {
-		c.answers = map[hash]playAnswer{}
-	}
-	if len(c.answers) >= maxPlayCache {
-		c.makeRoom()
-	}
-	c.answers[key] = a
-}
-
-// makeRoom forgets what is over, and if nothing is then something.
-func (c *playCache) makeRoom() {
-	now := time.Now()
-	for key, a := range c.answers {
-		if !now.Before(a.until) {
-			delete(c.answers, key)
-		}
-	}
-	for key := range c.answers {
-		if len(c.answers) < maxPlayCache {
-			return
-		}
-		delete(c.answers, key)
-	}
+	c.answers.putAnyway(key, text, time.Now().Add(keep))
 }

@@ -47,8 +47,8 @@ type Policy struct {
 	log           *slog.Logger
 
 	limit  *failureLimit
-	nonces nonces
-	plays  playCache
+	nonces *nonces
+	plays  *playCache
 	counts counters
 }
 
@@ -70,7 +70,8 @@ func New(c Config, o Options) (*Policy, error) {
 		shown:         newFingerprints(),
 		log:           o.Logger,
 		limit:         newFailureLimit(c.Publish.MaxFailures),
-		plays:         playCache{keep: c.Callbacks.PlayCache},
+		nonces:        newNonces(),
+		plays:         newPlayCache(c.Callbacks.PlayCache),
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)

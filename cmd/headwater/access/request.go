@@ -27,6 +27,9 @@ func (r Request) String() string { return "publish request from " + r.Remote.Str
 // GoString keeps %#v from showing the rest.
 func (r Request) GoString() string { return "access.Request(" + r.String() + ")" }
 
+// MarshalText keeps the rest out of JSON.
+func (r Request) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // LogValue keeps the rest out of logs.
 func (r Request) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
@@ -62,6 +65,9 @@ func (r PlayRequest) String() string {
 // GoString keeps %#v from showing the query.
 func (r PlayRequest) GoString() string { return "access.PlayRequest(" + r.String() + ")" }
 
+// MarshalText keeps the query out of JSON.
+func (r PlayRequest) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // LogValue keeps the query out of logs.
 func (r PlayRequest) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
@@ -85,7 +91,7 @@ type End struct {
 
 // Done tells the callback, if there is one, that the session has ended. It does
 // not wait for it.
-func (g *Grant) Done(e End) {
+func (g Grant) Done(e End) {
 	if g.done == nil {
 		return
 	}
@@ -95,10 +101,10 @@ func (g *Grant) Done(e End) {
 }
 
 // String shows what was granted.
-func (g *Grant) String() string { return fmt.Sprintf("%s/%s, session %s", g.App, g.Name, g.Session) }
+func (g Grant) String() string { return fmt.Sprintf("%s/%s, session %s", g.App, g.Name, g.Session) }
 
 // GoString keeps %#v from showing the request behind it.
-func (g *Grant) GoString() string { return "access.Grant(" + g.String() + ")" }
+func (g Grant) GoString() string { return "access.Grant(" + g.String() + ")" }
 
 // LogValue keeps the request behind it out of logs.
-func (g *Grant) LogValue() slog.Value { return slog.StringValue(g.String()) }
+func (g Grant) LogValue() slog.Value { return slog.StringValue(g.String()) }

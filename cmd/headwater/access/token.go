@@ -85,7 +85,7 @@ var errBadToken = errors.New("the token is not valid")
 // What the token is good for is the caller's to check. An error is for the user
 // to see.
 func Verify(text string, secretOf func(keyID string) []byte, now time.Time, maxAge time.Duration) (Token, error) {
-	if len(text) > maxTokenLength {
+	if len(text) > maxTokenLength || strings.ContainsAny(text, "\r\n") { // which base64 would pass over
 		return Token{}, errBadToken
 	}
 	parts := strings.Split(text, ".")

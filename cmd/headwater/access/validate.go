@@ -49,7 +49,7 @@ func (v *validator) publishing(p Publishing) {
 }
 
 // streamKeys are named by what they stand for: they are secret themselves.
-func (v *validator) streamKeys(keys map[Secret]string) {
+func (v *validator) streamKeys(keys StreamKeys) {
 	const key = "publish.keys"
 	for _, secret := range slices.Sorted(maps.Keys(keys)) {
 		public := keys[secret]

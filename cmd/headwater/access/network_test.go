@@ -1,0 +1,136 @@
+package access
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func networks(t testing.TB, list ...string) []Network {
+	t.Helper()
+	var all []Network
+	for _, s := range list {
+		n, err := ParseNetwork(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+func TestAddressesAdmit(t *testing.T) {
+	studio := networks(t, "192.0.2.0/24", "2001:db8::/32", "198.51.100.7")
+	tests := []struct {
+		allow, deny []Network
+		addr        string
+		want        bool
+	}{
+		{nil, nil, "203.0.113.1", true},
+		{studio, nil, "192.0.2.9", true},
+		{studio, nil, "::ffff:192.0.2.9", true},
+		{studio, nil, "198.51.100.7", true},
+		{studio, nil, "198.51.100.8", false},
+		{studio, nil, "2001:db8::1", true},
+		{studio, nil, "2001:db9::1", false},
+		{studio, networks(t, "192.0.2.9"), "192.0.2.9", false}, // deny wins
+		{studio, networks(t, "192.0.2.9"), "192.0.2.8", true},
+		{nil, networks(t, "0.0.0.0/0"), "203.0.113.1", false},
+		{nil, networks(t, "0.0.0.0/0"), "2001:db8::1", true},
+		{nil, networks(t, "fe80::/10"), "fe80::1%eth0", false},
+	}
+	for _, tt := range tests {
+		addr := plain(netip.AddrPortFrom(netip.MustParseAddr(tt.addr), 1))
+		if got := (addresses{tt.allow, tt.deny}).admit(addr); got != tt.want {
+			t.Errorf("allow %v, deny %v: %s: %v", tt.allow, tt.deny, tt.addr, got)
+		}
+	}
+}
+
+func TestParseNetwork(t *testing.T) {
+	for text, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1/32", "192.0.2.77/24": "192.0.2.0/24", "::1": "::1/128", "::ffff:192.0.2.1": "192.0.2.1/32", "2001:db8::5/32": "2001:db8::/32",
+		"": "", "x": "", "192.0.2.1/33": "", "192.0.2": "", "fe80::1%eth0": "", "localhost": "", "::ffff:192.0.2.0/120": "", "1.2.3.4/-1": "",
+	} {
+		n, err := ParseNetwork(text)
+		if want == "" && err == nil || want != "" && n.String() != want {
+			t.Errorf("%q: %v, %v", text, n, err)
+		}
+	}
+}
+
+// TestCheckAddress: a name that an attacker controls must not lead to what a
+// cloud tells its machines.
+func TestCheckAddress(t *testing.T) {
+	tests := []struct {
+		address string
+		host    string // in the URL
+		ok      bool
+	}{
+		{"203.0.113.1:80", "hooks.example", true},
+		{"127.0.0.1:80", "localhost", true},
+		{"10.0.0.1:80", "hooks.internal", true},
+		{"169.254.169.254:80", "hooks.example", false},
+		{"169.254.169.254:80", "169.254.169.254", true},
+		{"169.254.1.1:80", "169.254.169.254", false},
+		{"[::ffff:169.254.169.254]:80", "hooks.example", false},
+		{"[fe80::1%eth0]:80", "hooks.example", false},
+		{"[fd00:ec2::254]:80", "hooks.example", false},
+		{"100.100.100.200:80", "hooks.example", false},
+		{"168.63.129.16:80", "hooks.example", false},
+		{"224.0.0.1:80", "hooks.example", false},
+		{"nonsense", "nonsense", false},
+	}
+	for _, tt := range tests {
+		if err := checkAddress(tt.address, []string{tt.host}); (err == nil) != tt.ok {
+			t.Errorf("%s for %s: %v", tt.address, tt.host, err)
+		}
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	tests := []struct {
+		pattern   string
+		match, no []string
+	}{
+		{"live/show", []string{"live/show"}, []string{"live/show2", "live/", "Live/show", "x/live/show"}},
+		{"live/*", []string{"live/show", "live/a.b~c"}, []string{"test/show", "live/"}},
+		{"*/*", []string{"a/b"}, []string{"a/", "a/b/c"}},
+		{"*/cam-*-hd", []string{"a/cam-1-hd", "b/cam--hd"}, []string{"a/cam-hd", "a/cam-1-sd"}},
+		{"a.b/x-y", []string{"a.b/x-y"}, []string{"aXb/x-y"}},
+	}
+	for _, tt := range tests {
+		p := pattern(t, tt.pattern)
+		for want, names := range map[bool][]string{true: tt.match, false: tt.no} {
+			for _, name := range names {
+				app, stream, _ := strings.Cut(name, "/")
+				if stream != "" && p.Match(app, stream) != want {
+					t.Errorf("%s matches %s: %v", tt.pattern, name, !want)
+				}
+			}
+		}
+	}
+	for _, bad := range []string{"", "live", "live/", "/show", "live/a/b", "live/..", "live/a?", "live/[ab]", `live/\*`, "live/ö", strings.Repeat("a", 129) + "/b"} {
+		if p, err := ParsePattern(bad); err == nil {
+			t.Errorf("%q became %v", bad, p)
+		}
+	}
+	if (Pattern{}).Match("", "") {
+		t.Error("the zero pattern matches")
+	}
+}
+
+func FuzzPattern(f *testing.F) {
+	f.Add("live/*", "live", "show")
+	f.Add("*a*b*/**", "aab", "x")
+	f.Fuzz(func(t *testing.T, text, app, name string) {
+		p, err := ParsePattern(text)
+		if err != nil {
+			return
+		}
+		if !everything.Match(p.halves()) {
+			t.Fatalf("%q is not within everything", text)
+		}
+		p.Match(app, name)
+	})
+}
