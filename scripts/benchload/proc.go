@@ -40,7 +40,7 @@ func startProcess(path string, args []string, protos ...string) (*process, error
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	w.Close()
+	_ = w.Close()
 	addrs := make(chan [2]string, 16)
 	go func() {
 		defer close(p.done)

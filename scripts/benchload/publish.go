@@ -89,10 +89,10 @@ func (c *crowd) failed() error {
 
 func (c *crowd) run(ctx context.Context, r *replay, s *session) {
 	defer c.alive.Add(-1)
-	stop := context.AfterFunc(ctx, func() { s.conn.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() })
 	defer stop()
 	c.wg.Go(func() { _, _ = io.Copy(io.Discard, s.reader.r) })
-	defer s.conn.Close()
+	defer func() { _ = s.conn.Close() }()
 	if err := c.send(ctx, r, s); err != nil && ctx.Err() == nil {
 		c.err.CompareAndSwap(nil, &err)
 	}

@@ -82,7 +82,7 @@ func publish(addr, app, name string) (*session, error) {
 		return nil, err
 	}
 	if err := s.open(addr, app, name); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, fmt.Errorf("publish %s/%s: %w", app, name, err)
 	}
 	return s, conn.SetDeadline(time.Time{})

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -183,33 +184,49 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRemovedSegment: a segment can be had for a while after it has left the
-// playlist, then it is gone for good.
+// TestRemovedSegment: a segment can still be had for the window and three target
+// durations after it has left the playlist, for caches that serve an older one;
+// then it is gone.
 func TestRemovedSegment(t *testing.T) {
 	t.Parallel()
 	src := sourceNamed(t, "bframes")
-	s := startServerIn(t, t.TempDir(), []string{"HEADWATER_HLS_WINDOW=6s", "HEADWATER_HLS_MAX_SEGMENT_DURATION=2s"})
+	const window = 6 * time.Second
+	s := startServerIn(t, t.TempDir(), []string{"HEADWATER_HLS_WINDOW=" + window.String(), "HEADWATER_HLS_MAX_SEGMENT_DURATION=2s"})
 	p := pullHLS(t, s.url("/live/x/ts/index.m3u8"), false)
-	src.publish(t, s.publishURL("x"), "-stream_loop", "3")
-	end := time.Now().Add(60 * time.Second)
-	for {
-		p.mu.Lock()
-		removed := len(p.lists) > 0 && p.lists[len(p.lists)-1].msn > p.lists[0].msn
-		p.mu.Unlock()
-		if removed {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("no segment leaves the playlist in a minute")
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	src.publish(t, s.publishURL("x"), "-stream_loop", "5")
+	oldest, left := waitRemoved(t, p)
 	p.mu.Lock()
-	oldest := p.segments[0]
+	retention := window + time.Duration(3*p.lists[0].target)*time.Second
 	p.mu.Unlock()
-	if r := ask(t, http.MethodGet, p.resolve(oldest.uri)); r.status != http.StatusOK || string(r.body) != string(oldest.body) {
+	if r := ask(t, http.MethodGet, p.resolve(oldest.uri)); r.status != http.StatusOK || !bytes.Equal(r.body, oldest.body) {
 		t.Errorf("a segment that just left the playlist: status %d", r.status)
 	}
+	for ask(t, http.MethodGet, p.resolve(oldest.uri)).status == http.StatusOK {
+		if time.Since(left) > retention+30*time.Second {
+			t.Fatalf("a segment is still there %v after it left the playlist", time.Since(left))
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if kept := time.Since(left); kept < retention-time.Second {
+		t.Errorf("a segment is gone %v after it left the playlist, want %v", kept, retention)
+	}
+	checkMissing(t, p.resolve(oldest.uri))
+}
+
+// waitRemoved waits until the playlist has lost its first segment and returns
+// that and the time it was missed.
+func waitRemoved(t *testing.T, p *hlsPull) (segmentPull, time.Time) {
+	t.Helper()
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		p.mu.Lock()
+		lists, segments, changed := p.lists, p.segments, p.changed
+		p.mu.Unlock()
+		if len(lists) > 0 && lists[len(lists)-1].msn > lists[0].msn {
+			return segments[0], changed
+		}
+	}
+	t.Fatal("no segment leaves the playlist in a minute")
+	return segmentPull{}, time.Time{}
 }
 
 func waitFLV(t *testing.T, p *flvPull, bytes int) {
