@@ -29,8 +29,12 @@ const (
 func NewTag(n int) []byte { return make([]byte, HeaderSize+n+TrailerSize) }
 
 // Body returns the part of a tag between its header and its trailer, with no
-// room to grow. tag was made by NewTag.
+// room to grow. tag was made by NewTag, or is nil, as the sequence header of a
+// codec that has none: then so is its body.
 func Body(tag []byte) []byte {
+	if tag == nil {
+		return nil
+	}
 	end := len(tag) - TrailerSize
 	return tag[HeaderSize:end:end]
 }

@@ -80,6 +80,15 @@ func TestBodyHasNoRoomToGrow(t *testing.T) {
 	}
 }
 
+func TestBodyOfNoTag(t *testing.T) {
+	if b := Body(nil); b != nil {
+		t.Errorf("% x", b)
+	}
+	if b := Body(NewTag(0)); b == nil || len(b) != 0 {
+		t.Errorf("an empty body is %v", b)
+	}
+}
+
 func TestFileHeaderFlags(t *testing.T) {
 	for _, c := range []struct {
 		video, audio bool
