@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"headwater/remux/av"
 	"headwater/remux/flv"
@@ -256,6 +257,88 @@ func multivariant(t *testing.T, ix *Index, codecs string) {
 }
 
 func second(_ *Object, err error) error { return err }
+
+// A publisher that comes back with other codecs gets one discontinuity and a new
+// initialization section, and each segment goes with the one in front of it.
+func TestEnhancedCodecsFollowOneAnother(t *testing.T) {
+	if _, err := exec.LookPath("ffprobe"); err != nil {
+		t.Skip("ffprobe is not installed")
+	}
+	sessions := []struct{ name, codecs string }{
+		{"hevc_aac", "hevc aac"}, {"av1_opus", "av1 opus"}, {"h264_ac3", "h264 ac3"}, {"opus60", "opus"},
+		{"vp9_opus", "vp9 opus"}, {"h264_flac", "h264 flac"}, {"h264_aac_opus", "h264 aac"},
+	}
+	o := DefaultOptions()
+	o.Window = time.Hour
+	r := NewRegistry(o, nil)
+	for _, s := range sessions {
+		publish(t, r, "x", fixture(t, s.name)).Close()
+	}
+	ix := r.Stream(Name{"live", "x"}).Index()
+	text, err := ix.Playlist(FMP4, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := strings.Split(string(text.Body), "#EXT-X-DISCONTINUITY\n")
+	if len(runs) != len(sessions) {
+		t.Fatalf("%d runs of segments, want %d", len(runs), len(sessions))
+	}
+	for i, run := range runs {
+		if n := strings.Count(run, "#EXT-X-MAP:"); n != 1 {
+			t.Errorf("run %d has %d initialization sections", i, n)
+		}
+		if got := codecsOf(t, listed(t, ix, FMP4, run)); got != sessions[i].codecs {
+			t.Errorf("run %d holds %s, want %s", i, got, sessions[i].codecs)
+		}
+	}
+}
+
+// listed writes the objects that lines of a playlist name to a file.
+func listed(t *testing.T, ix *Index, f Format, lines string) string {
+	t.Helper()
+	var all bytes.Buffer
+	for line := range strings.Lines(lines) {
+		name := strings.TrimSpace(line)
+		if uri, ok := strings.CutPrefix(name, `#EXT-X-MAP:URI="`); ok {
+			name = strings.TrimSuffix(uri, `"`)
+		} else if name == "" || name[0] == '#' {
+			continue
+		}
+		o, err := ix.Object(f, name)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		all.Write(o.Body)
+	}
+	path := filepath.Join(t.TempDir(), "listed"+f.extension())
+	if err := os.WriteFile(path, all.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// codecsOf returns the names that ffprobe gives to what a file holds.
+func codecsOf(t *testing.T, path string) string {
+	t.Helper()
+	out, err := exec.Command("ffprobe", "-v", "error", "-of", "default=nw=1:nk=1", "-show_entries", "stream=codec_name", path).Output()
+	if err != nil {
+		t.Fatalf("probe: %v", err)
+	}
+	return strings.Join(strings.Fields(string(out)), " ")
+}
+
+// A codec without a sequence header may be followed by one that has it.
+func TestHeaderBehindCodecWithoutOne(t *testing.T) {
+	p := publish(t, NewRegistry(DefaultOptions(), nil), "x", fixture(t, "h264_ac3"))
+	for _, m := range fixture(t, "h264_aac_opus") {
+		if err := p.Write(m.typ, m.ts+3200, m.tag()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := p.Stream().Config(); c.Audio.Codec != av.AAC || c.Video.Codec != av.H264 {
+		t.Errorf("ended with %v and %v", c.Video.Codec, c.Audio.Codec)
+	}
+}
 
 // HTTP-FLV viewers get what the encoder sent: every message of the main tracks,
 // byte for byte, at its own time, and the headers in front.
