@@ -171,6 +171,10 @@ func (ls listeners) close() {
 	}
 }
 
+// adminConnections are within reservedDescriptors: however many ask the admin
+// listener, media has its own.
+const adminConnections = 128
+
 // start serves all listeners and returns a channel that gets an error when one
 // of them stops by itself.
 func (s *server) start(ls listeners, caps connectionCaps) <-chan error {
@@ -186,7 +190,7 @@ func (s *server) start(ls listeners, caps connectionCaps) <-chan error {
 	run("http", func() error {
 		return s.http.Serve(newLimitedListener(ls.http, caps.http, s.cfg.HTTP.MaxConnectionsPerAddress, s.log))
 	})
-	run("admin", func() error { return s.admin.Serve(ls.admin) })
+	run("admin", func() error { return s.admin.Serve(newLimitedListener(ls.admin, adminConnections, 0, s.log)) })
 	var ctx context.Context
 	ctx, s.expire = context.WithCancel(context.Background())
 	s.running.Go(func() { s.registry.Run(ctx) })
