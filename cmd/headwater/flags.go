@@ -13,7 +13,9 @@ import (
 // or environment.
 var flagKeys = map[string]string{
 	"rtmp":       "rtmp.listen",
+	"rtmps":      "rtmps.listen",
 	"http":       "http.listen",
+	"https":      "https.listen",
 	"admin":      "admin.listen",
 	"data":       "data",
 	"log-format": "log.format",
@@ -28,7 +30,9 @@ func addServeFlags(cmd *cobra.Command) {
 	d := config.Default()
 	addConfigFlag(cmd)
 	cmd.Flags().String("rtmp", d.RTMP.Listen, "address for publishers")
+	cmd.Flags().String("rtmps", d.RTMPS.Listen, "address for publishers over TLS; needs rtmps.certificate and rtmps.key")
 	cmd.Flags().String("http", d.HTTP.Listen, "address for players and CDNs: media only")
+	cmd.Flags().String("https", d.HTTPS.Listen, "the same over TLS; needs https.certificate and https.key")
 	cmd.Flags().String("admin", d.Admin.Listen, "address for health and administration")
 	cmd.Flags().String("data", d.Data, "folder for what must outlive a restart")
 	cmd.Flags().String("log-format", d.Log.Format, "text or json")

@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// TestSecondPublisher: the name is taken. The second is told so, the first goes
+// TestSecondPublisher: without takeover a name is taken. The second is told so, the first goes
 // on as if nothing had been.
 func TestSecondPublisher(t *testing.T) {
 	t.Parallel()
 	src := sourceNamed(t, "bframes")
-	s := startServerIn(t, t.TempDir(), endSoon)
+	s := startServerIn(t, t.TempDir(), append([]string{"HEADWATER_PUBLISH_TAKEOVER=false"}, endSoon...))
 	flv := pullFLV(t, s.url("/live/x.flv"))
 	first := src.publish(t, s.publishURL("x"))
 	waitFLV(t, flv, 100_000)

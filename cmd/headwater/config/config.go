@@ -12,19 +12,25 @@
 // configs/headwater.yaml documents every key; a test holds it against Default.
 package config
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Config is the whole configuration.
 type Config struct {
-	RTMP     RTMP     `yaml:"rtmp"`
-	HTTP     HTTP     `yaml:"http"`
-	Admin    Admin    `yaml:"admin"`
-	Data     string   `yaml:"data"` // folder of the state that outlives a restart; made when first needed
-	Publish  Publish  `yaml:"publish"`
-	HLS      HLS      `yaml:"hls"`
-	Stream   Stream   `yaml:"stream"`
-	Log      Log      `yaml:"log"`
-	Shutdown Shutdown `yaml:"shutdown"`
+	RTMP          RTMP          `yaml:"rtmp"`
+	RTMPS         TLS           `yaml:"rtmps"`
+	HTTP          HTTP          `yaml:"http"`
+	HTTPS         TLS           `yaml:"https"`
+	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
+	Admin         Admin         `yaml:"admin"`
+	Data          string        `yaml:"data"` // folder of the state that outlives a restart; made when first needed
+	Publish       Publish       `yaml:"publish"`
+	HLS           HLS           `yaml:"hls"`
+	Stream        Stream        `yaml:"stream"`
+	Log           Log           `yaml:"log"`
+	Shutdown      Shutdown      `yaml:"shutdown"`
 }
 
 // RTMP is the listener that publishers connect to, and the patience it has with
@@ -33,6 +39,9 @@ type RTMP struct {
 	Listen                   string        `yaml:"listen"`
 	MaxConnections           int           `yaml:"max_connections"`             // 0: a quarter of what the descriptor limit leaves, 1000 at most
 	MaxConnectionsPerAddress int           `yaml:"max_connections_per_address"` // 0: no limit; loopback never has one
+	MaxRatePerAddress        int           `yaml:"max_rate_per_address"`        // new connections a second; 0: no limit; loopback never has one
+	MaxBitrate               Bitrate       `yaml:"max_bitrate"`                 // of one publisher; 0: no limit
+	BitrateGrace             time.Duration `yaml:"bitrate_grace"`               // how long one may want more than that; 0: for ever, held back
 	MaxMessage               Size          `yaml:"max_message"`                 // of one audio or video message
 	HandshakeTimeout         time.Duration `yaml:"handshake_timeout"`           // from accept to the end of the handshake
 	ConnectTimeout           time.Duration `yaml:"connect_timeout"`             // from there to the connect command
@@ -41,6 +50,21 @@ type RTMP struct {
 	IdleTimeout              time.Duration `yaml:"idle_timeout"`                // the longest time without audio and video
 	WriteTimeout             time.Duration `yaml:"write_timeout"`               // for a publisher to take one reply
 }
+
+// TLS is a second listener, for the same over TLS.
+type TLS struct {
+	Listen      string `yaml:"listen"`      // "": none
+	Certificate string `yaml:"certificate"` // a PEM file: the certificate, then those between it and a root
+	Key         string `yaml:"key"`         // a PEM file
+}
+
+// ProxyProtocol says whom to believe about who is behind a connection.
+type ProxyProtocol struct {
+	From Networks `yaml:"from"` // proxies: their connections begin with a PROXY header, no others may
+}
+
+// Networks are ranges of addresses.
+type Networks []netip.Prefix
 
 // HTTP is the public listener.
 type HTTP struct {
@@ -99,6 +123,9 @@ func Default() Config {
 		RTMP: RTMP{
 			Listen:                   ":1935",
 			MaxConnectionsPerAddress: 20,
+			MaxRatePerAddress:        20,
+			MaxBitrate:               60 * Megabit,
+			BitrateGrace:             10 * time.Second,
 			MaxMessage:               8 * Mebibyte,
 			HandshakeTimeout:         10 * time.Second,
 			ConnectTimeout:           20 * time.Second,
@@ -114,8 +141,9 @@ func Default() Config {
 			FLVGather:                100 * time.Millisecond,
 			StartHold:                5 * time.Second,
 		},
-		Admin: Admin{Listen: "127.0.0.1:8081"},
-		Data:  "./data",
+		Admin:   Admin{Listen: "127.0.0.1:8081"},
+		Data:    "./data",
+		Publish: Publish{Takeover: true},
 		HLS: HLS{
 			SegmentDuration:    2 * time.Second,
 			MaxSegmentDuration: 10 * time.Second,

@@ -2,6 +2,7 @@ package config
 
 import (
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ func TestSampleIsDefaults(t *testing.T) {
 	if len(l.problems) > 0 {
 		t.Fatal(&Error{l.problems})
 	}
-	if *loaded != Default() {
+	if !reflect.DeepEqual(*loaded, Default()) {
 		t.Errorf("the sample holds\n%+v\nthe defaults are\n%+v", *loaded, Default())
 	}
 	keys, undocumented := sampleKeys(configs.Default)
@@ -34,7 +35,7 @@ func TestSampleIsDefaults(t *testing.T) {
 
 func TestSampleLoads(t *testing.T) {
 	c, _, err := Load(Source{File: "../../../configs/headwater.yaml"})
-	if err != nil || *c != Default() {
+	if err != nil || !reflect.DeepEqual(*c, Default()) {
 		t.Errorf("got %+v, %v", c, err)
 	}
 }

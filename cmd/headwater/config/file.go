@@ -73,7 +73,7 @@ func (l *loader) entry(name, path string, entry *ast.MappingValueNode) {
 	leaf, isLeaf := l.leaves[key]
 	switch {
 	case isLeaf:
-		value, err := scalar(entry.Value)
+		value, err := leaf.text(entry.Value)
 		if err == nil {
 			l.set(leaf, value, at(name, entry.Key))
 		} else {
@@ -88,6 +88,23 @@ func (l *loader) entry(name, path string, entry *ast.MappingValueNode) {
 		}
 		l.fail(Problem{Where: at(name, entry.Key), Key: key, Text: text})
 	}
+}
+
+// text returns what stands in the file as it would stand in the environment.
+func (l leaf) text(node ast.Node) (string, error) {
+	sequence, ok := node.(*ast.SequenceNode)
+	if !ok || !l.isList() {
+		return scalar(node)
+	}
+	values := make([]string, len(sequence.Values))
+	for i, n := range sequence.Values {
+		value, err := scalar(n)
+		if err != nil {
+			return "", err
+		}
+		values[i] = value
+	}
+	return strings.Join(values, ","), nil
 }
 
 // scalar returns a value as it was written. A number stays the text it is, so

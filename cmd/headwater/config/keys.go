@@ -46,6 +46,10 @@ func EnvName(key string) string {
 	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
+// isList reports whether the field holds any number of values. The file has them
+// as a sequence, the environment and flags with commas between them.
+func (l leaf) isList() bool { return l.field.Kind() == reflect.Slice }
+
 // set reads a value as the field's type asks.
 func (l leaf) set(value string) error {
 	switch p := l.field.Addr().Interface().(type) {
@@ -72,6 +76,18 @@ func (l leaf) set(value string) error {
 		*p = d
 	case *Size:
 		n, err := ParseSize(value)
+		if err != nil {
+			return err
+		}
+		*p = n
+	case *Bitrate:
+		n, err := ParseBitrate(value)
+		if err != nil {
+			return err
+		}
+		*p = n
+	case *Networks:
+		n, err := parseNetworks(value)
 		if err != nil {
 			return err
 		}

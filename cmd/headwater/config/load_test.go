@@ -3,9 +3,11 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,11 +93,58 @@ func TestEnvironmentNamesAreUnique(t *testing.T) {
 func TestEveryKeyCanBeSet(t *testing.T) {
 	var c Config
 	for _, l := range leaves(&c) {
-		if l.set("1s") != nil && l.set("1") != nil && l.set("true") != nil {
+		if !slices.ContainsFunc([]string{"1s", "1", "true", "192.0.2.1"}, func(value string) bool { return l.set(value) == nil }) {
 			t.Errorf("%s: no value can be set", l.key)
 		}
 		if l.field.IsZero() {
 			t.Errorf("%s: setting it left it zero", l.key)
+		}
+	}
+}
+
+// TestNetworks: the same list in each place where it may stand.
+func TestNetworks(t *testing.T) {
+	want := Networks{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/32")}
+	for name, src := range map[string]Source{
+		"file":        {File: write(t, "proxy_protocol: {from: [10.1.2.3/8, 192.0.2.1, \"2001:db8::/32\"]}\n")},
+		"block":       {File: write(t, "proxy_protocol:\n  from:\n    - 10.0.0.0/8\n    - 192.0.2.1\n    - 2001:db8::/32\n")},
+		"environment": {Environ: []string{"HEADWATER_PROXY_PROTOCOL_FROM=10.0.0.0/8,192.0.2.1, 2001:db8::/32"}},
+	} {
+		c, _, err := Load(src)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if !slices.Equal(c.ProxyProtocol.From, want) {
+			t.Errorf("%s: got %v", name, c.ProxyProtocol.From)
+		}
+	}
+	c, _, err := Load(Source{File: write(t, "proxy_protocol: {from: 127.0.0.1}\n"), Environ: []string{"HEADWATER_PROXY_PROTOCOL_FROM="}})
+	if err != nil || c.ProxyProtocol.From != nil {
+		t.Errorf("emptied: %+v, %v", c, err)
+	}
+	for _, bad := range []string{"10.0.0.0/33", "10.0.0", "host", "fe80::1%eth0", "::ffff:10.0.0.0/104"} {
+		if _, _, err := Load(Source{Environ: []string{"HEADWATER_PROXY_PROTOCOL_FROM=" + bad}}); err == nil || !strings.Contains(err.Error(), bad) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+func TestBitrate(t *testing.T) {
+	tests := []struct {
+		text string
+		want Bitrate
+		back string
+	}{
+		{"0", 0, "0bit/s"}, {"1500", 1500, "1500bit/s"}, {"60Mbit/s", 60_000_000, "60Mbit/s"}, {"60 Mbps", 60_000_000, "60Mbit/s"},
+		{"800kbit/s", 800_000, "800kbit/s"}, {"800kbps", 800_000, "800kbit/s"}, {"2Gbit/s", 2_000_000_000, "2Gbit/s"}, {"7bit/s", 7, "7bit/s"}, {"7bps", 7, "7bit/s"},
+	}
+	for _, tt := range tests {
+		if got, err := ParseBitrate(tt.text); err != nil || got != tt.want || got.String() != tt.back {
+			t.Errorf("ParseBitrate(%q) = %d (%s), %v", tt.text, got, got, err)
+		}
+	}
+	for _, bad := range []string{"", "Mbit/s", "-1", "1.5Mbit/s", "60MB", "60mbit/s", "9223372036854775807Gbit/s"} {
+		if got, err := ParseBitrate(bad); err == nil {
+			t.Errorf("ParseBitrate(%q) = %d", bad, got)
 		}
 	}
 }

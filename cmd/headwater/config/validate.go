@@ -15,6 +15,7 @@ import (
 func (l *loader) validate() {
 	c := l.config
 	l.validateRTMP()
+	l.tls("rtmps", c.RTMPS)
 	l.address("http.listen", c.HTTP.Listen)
 	l.atLeast("http.max_connections", c.HTTP.MaxConnections, 0)
 	l.atLeast("http.max_connections_per_address", c.HTTP.MaxConnectionsPerAddress, 0)
@@ -22,6 +23,7 @@ func (l *loader) validate() {
 	l.atLeast("http.max_viewers", c.HTTP.MaxViewers, 0)
 	l.between("http.flv_gather", c.HTTP.FLVGather, 0, time.Second)
 	l.between("http.start_hold", c.HTTP.StartHold, 0, time.Minute)
+	l.tls("https", c.HTTPS)
 
 	l.address("admin.listen", c.Admin.Listen)
 	if c.Admin.Token == "" && !IsLoopback(c.Admin.Listen) {
@@ -44,6 +46,11 @@ func (l *loader) validateRTMP() {
 	l.address("rtmp.listen", rtmp.Listen)
 	l.atLeast("rtmp.max_connections", rtmp.MaxConnections, 0)
 	l.atLeast("rtmp.max_connections_per_address", rtmp.MaxConnectionsPerAddress, 0)
+	l.atLeast("rtmp.max_rate_per_address", rtmp.MaxRatePerAddress, 0)
+	if rtmp.MaxBitrate != 0 && rtmp.MaxBitrate < Megabit {
+		l.report(fmt.Sprintf("%s is less than %s; 0 is no limit", rtmp.MaxBitrate, Megabit), "rtmp.max_bitrate")
+	}
+	l.between("rtmp.bitrate_grace", rtmp.BitrateGrace, 0, time.Hour)
 	l.sizeAtLeast("rtmp.max_message", rtmp.MaxMessage, 64*Kibibyte)
 	l.sizeAtMost("rtmp.max_message", rtmp.MaxMessage, maxRTMPMessage)
 	l.between("rtmp.handshake_timeout", rtmp.HandshakeTimeout, time.Second, 10*time.Minute)
@@ -52,6 +59,19 @@ func (l *loader) validateRTMP() {
 	l.between("rtmp.first_media_timeout", rtmp.FirstMediaTimeout, time.Second, 10*time.Minute)
 	l.between("rtmp.idle_timeout", rtmp.IdleTimeout, time.Second, 10*time.Minute)
 	l.between("rtmp.write_timeout", rtmp.WriteTimeout, time.Second, 10*time.Minute)
+}
+
+// tls checks a listener that may be off.
+func (l *loader) tls(section string, c TLS) {
+	if c.Listen == "" {
+		return
+	}
+	l.address(section+".listen", c.Listen)
+	for _, file := range []struct{ key, path string }{{".certificate", c.Certificate}, {".key", c.Key}} {
+		if file.path == "" {
+			l.report("needs "+section+file.key+", a PEM file", section+".listen")
+		}
+	}
 }
 
 // maxRTMPMessage is what the 24 bits of a message's length can say.

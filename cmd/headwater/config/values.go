@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -57,6 +58,78 @@ func (s Size) String() string {
 		}
 	}
 	return "0B"
+}
+
+// Bitrate is a number of bits a second.
+type Bitrate int64
+
+// Bit rates as they may be written: powers of ten.
+const (
+	Kilobit Bitrate = 1000
+	Megabit Bitrate = 1000 * Kilobit
+	Gigabit Bitrate = 1000 * Megabit
+)
+
+// bitrateUnits is ordered as sizeUnits is.
+var bitrateUnits = []struct {
+	suffix string
+	rate   Bitrate
+}{
+	{"Gbit/s", Gigabit}, {"Mbit/s", Megabit}, {"kbit/s", Kilobit},
+	{"Gbps", Gigabit}, {"Mbps", Megabit}, {"kbps", Kilobit},
+	{"bit/s", 1}, {"bps", 1},
+}
+
+// ParseBitrate reads a whole number and its unit: 60Mbit/s, 800kbit/s, or with
+// bps. Without a unit the number counts bits a second.
+func ParseBitrate(s string) (Bitrate, error) {
+	digits, unit := s, Bitrate(1)
+	for _, u := range bitrateUnits {
+		if head, ok := strings.CutSuffix(s, u.suffix); ok {
+			digits, unit = strings.TrimRight(head, " "), u.rate
+			break
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || n > math.MaxInt64/uint64(unit) {
+		return 0, fmt.Errorf("%q is not a bit rate such as 60Mbit/s or 800kbit/s", s)
+	}
+	return Bitrate(n) * unit, nil
+}
+
+// String returns the rate in the largest unit that leaves a whole number.
+func (b Bitrate) String() string {
+	for _, u := range bitrateUnits {
+		if b != 0 && b%u.rate == 0 {
+			return strconv.FormatInt(int64(b/u.rate), 10) + u.suffix
+		}
+	}
+	return "0bit/s"
+}
+
+// parseNetworks reads addresses and networks with commas between them.
+func parseNetworks(s string) (Networks, error) {
+	var all Networks
+	for _, text := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
+		n, err := parseNetwork(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
+
+func parseNetwork(s string) (netip.Prefix, error) {
+	if !strings.Contains(s, "/") {
+		if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+			a = a.Unmap()
+			return netip.PrefixFrom(a, a.BitLen()), nil
+		}
+	} else if p, err := netip.ParsePrefix(s); err == nil && !p.Addr().Is4In6() {
+		return p.Masked(), nil
+	}
+	return netip.Prefix{}, fmt.Errorf("%q is not an address or network such as 10.0.0.1, 10.0.0.0/8 or 2001:db8::/32", s)
 }
 
 // Secret is a value that no log, error or dump shows. Convert it to a string
