@@ -88,7 +88,7 @@ func (c *Clip) addVideo(body []byte) (cts int64, frame bool) {
 		return 0, false
 	}
 	if header {
-		c.VideoHeader = body
+		c.VideoHeader = longer(c.VideoHeader, body)
 		return 0, false
 	}
 	if p.cts > 0 && len(body) >= p.cts+3 {
@@ -98,11 +98,20 @@ func (c *Clip) addVideo(body []byte) (cts int64, frame bool) {
 	return cts, true
 }
 
+// longer is b only where it says more than a: encoders begin with headers that
+// have no record yet, and some repeat theirs at the end.
+func longer(a, b []byte) []byte {
+	if len(b) > len(a) {
+		return b
+	}
+	return a
+}
+
 func (c *Clip) addAudio(body []byte) {
 	switch {
 	case len(body) < 2:
 	case body[0]>>4 == 10 && body[1] == 0, body[0]>>4 == 9 && body[0]&15 == 0:
-		c.AudioHeader = body
+		c.AudioHeader = longer(c.AudioHeader, body)
 	case body[0]>>4 == 9 && body[0]&15 != 1:
 	default:
 		c.Audio = append(c.Audio, body)

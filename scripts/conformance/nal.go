@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/av1"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 )
@@ -86,6 +87,19 @@ func hevcPicture(sps []byte) (p picture, err error) {
 		p.transfer = int(s.VUI.TransferCharacteristics)
 	}
 	return p, nil
+}
+
+// av1Picture reads the sequence header of an av1C.
+func av1Picture(av1C []byte) (p picture, err error) {
+	obus, err := splitOBU(av1C[min(4, len(av1C)):])
+	if err != nil || len(obus) == 0 {
+		return p, errors.Join(errOBU, err)
+	}
+	var h av1.SequenceHeader
+	if err := h.Unmarshal(append([]byte{obuSequenceHeader << 3}, obus[0].payload...)); err != nil {
+		return p, err
+	}
+	return picture{width: h.Width(), height: h.Height(), transfer: int(h.ColorConfig.TransferCharacteristics)}, nil
 }
 
 // obu is one open bitstream unit of AV1 (5.3).

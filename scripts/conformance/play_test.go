@@ -120,7 +120,8 @@ func (st *stage) finish() *Recording {
 }
 
 // judge holds the recording against all rules and fails the test where one is
-// broken. Rules named in seen have to have had something to look at.
+// broken. Rules named in seen have to have had something to look at; those with a
+// minus in front need not.
 func judge(t *testing.T, rec *Recording, seen ...string) Result {
 	t.Helper()
 	result := Check(rec)
@@ -128,12 +129,12 @@ func judge(t *testing.T, rec *Recording, seen ...string) Result {
 		t.Errorf("%s breaks %d rules:\n%s%s", rec.Name, len(result.Broken()), result, keep(rec))
 	}
 	for _, id := range seen {
-		if result.Checked[id] == 0 {
+		if result.Checked[id] == 0 && id[0] != '-' && !slices.Contains(seen, "-"+id) {
 			t.Errorf("rule %s had nothing to look at", id)
 		}
 	}
 	coverage.add(result)
-	logCoverage(t, result)
+	//logCoverage(t, result)
 	return result
 }
 

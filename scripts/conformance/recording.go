@@ -122,12 +122,13 @@ type Event struct {
 type EventKind string
 
 // The events: the publisher has left, one has come (back), the server was killed
-// and runs again, the publisher fell silent and speaks again, the stream was
-// given up for good.
+// and runs again, it did so without its data, the publisher fell silent and
+// speaks again.
 const (
 	Left      EventKind = "left"
 	Came      EventKind = "came"
 	Restarted EventKind = "restarted"
+	LostData  EventKind = "lost data"
 	Stalled   EventKind = "stalled"
 	Resumed   EventKind = "resumed"
 )

@@ -16,7 +16,9 @@ var historyRules = []Rule{
 	{"list.names", "HLS.md 1; RFC 8246", "a name means one thing for ever", checkNames},
 	{"list.discontinuity", "bis 4.4.4.3, 6.2.1", "a discontinuity where publisher, tracks or initialization section change", checkDiscontinuity},
 	{"list.dsn", "bis 6.2.2", "a segment's discontinuity sequence number never changes, and never goes back", checkDSN},
+	{"list.dsn-small", "players keep arrays by it", "discontinuity sequence numbers are below a million", checkDSNSmall},
 	{"list.window", "bis 6.2.2; APL 8.11", "what remains after a removal is six segments and 3 × TARGETDURATION at least", checkWindow},
+	{"list.available", "bis 6.2.1", "what a playlist names can be fetched", checkAvailable},
 	{"list.retention", "bis 6.2.2; CONTRACT.md", "a segment that left the list can be fetched for the window and 3 × TARGETDURATION", checkRetention},
 	{"list.extinf", "bis 3, 4.4.4.1", "EXTINF, summed over any group of segments, is their true length within a frame", checkExtinf},
 	{"list.pdt-mapping", "bis 6.2.1", "times follow from the first one and the lengths, between discontinuities", checkPDTMapping},
@@ -50,7 +52,7 @@ func checkSequence(v *view, r *report) {
 			was := n.states[i-1].m
 			r.want(s.m.Sequence >= was.Sequence && s.m.Last() >= was.Last(),
 				"%s: from %d…%d to %d…%d", n.Path, was.Sequence, was.Last(), s.m.Sequence, s.m.Last())
-			if k := i; s.m.Sequence > was.Sequence && !n.restartBetween(v, k) {
+			if s.m.Sequence > was.Sequence && !n.restartBetween(v, i) {
 				// The list moved on by as many entries as its head lost.
 				r.want(s.m.Sequence <= was.Last()+1, "%s: from %d…%d to %d…%d", n.Path, was.Sequence, was.Last(), s.m.Sequence, s.m.Last())
 			}
@@ -155,7 +157,10 @@ func checkDiscontinuity(v *view, r *report) {
 			// Its first sample was published before it was listed, and after all of
 			// the one in front of it were.
 			if v.rec.between(prev.first.list.Done, e.start(), Came, Restarted) {
-				r.want(e.Discontinuity && e.DSN > prev.DSN, "%s: %d is the first of another publisher and has none", n.Path, e.MSN)
+				// Who lost all data can still count on, but cannot know of a list before.
+				lost := v.rec.between(prev.first.list.Done, e.start(), LostData)
+				r.want((e.Discontinuity || lost) && e.DSN > prev.DSN, "%s: %d is the first of another publisher: tag %v, number %d behind %d",
+					n.Path, e.MSN, e.Discontinuity, e.DSN, prev.DSN)
 			}
 			if e.MSN != prev.MSN+1 || e.DSN != prev.DSN {
 				continue
@@ -197,12 +202,18 @@ func checkDSN(v *view, r *report) {
 	}
 }
 
+func checkDSNSmall(v *view, r *report) {
+	v.eachState(func(n *renditionView, s *state) {
+		r.want(s.m.DiscontinuitySequence < 1_000_000, "%s: %d", n.Path, s.m.DiscontinuitySequence)
+	})
+}
+
 func checkWindow(v *view, r *report) {
 	const listed = 6
 	for _, n := range v.renditions {
 		for i, s := range n.states {
-			if i == 0 || s.m.Sequence <= n.states[i-1].m.Sequence {
-				continue
+			if i == 0 || s.m.Sequence <= n.states[i-1].m.Sequence || n.restartBetween(v, i) {
+				continue // what a killed process held is gone
 			}
 			var length time.Duration
 			for _, seg := range s.full.Segments {
@@ -210,6 +221,20 @@ func checkWindow(v *view, r *report) {
 			}
 			r.want(length >= 3*s.m.Target, "%s: %v remain with a target duration of %v", n.Path, length, s.m.Target)
 			r.want(len(s.full.Segments) >= listed, "%s: %d segments remain", n.Path, len(s.full.Segments))
+		}
+	}
+}
+
+// checkAvailable also covers the initialization section of a segment of which the
+// first part is listed only.
+func checkAvailable(v *view, r *report) {
+	for _, n := range v.renditions {
+		for path, o := range n.Objects {
+			if o.Hinted || len(o.Gets) == 0 {
+				continue // who asks before it is named is another matter
+			}
+			x := o.Gets[0]
+			r.want(x.OK() || v.rec.between(x.Sent.Add(-time.Second), x.Done.Add(time.Second), Restarted), "%s: %d %s", path, x.Status, x.Err)
 		}
 	}
 }
@@ -351,8 +376,9 @@ func checkCapture(v *view, r *report) {
 				continue
 			}
 			behind := e.first.list.Done.Sub(e.PDT.Add(e.Duration))
-			if v.rec.between(e.first.list.Done.Add(-2*e.first.m.Target), e.first.list.Done) {
-				continue
+			if v.rec.between(e.first.list.Done.Add(-2*e.first.m.Target), e.first.list.Done) ||
+				v.rec.between(time.Time{}, e.first.list.Done, Stalled) {
+				continue // media that was late goes on being late
 			}
 			r.want(-v.rec.Slack <= behind && behind <= e.first.m.Target+v.rec.Slack, "%s: %d ends %v before it is listed", n.Path, e.MSN, behind)
 		}

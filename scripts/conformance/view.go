@@ -151,7 +151,7 @@ func (m *Media) fill(known map[uint64]*Segment) *Media {
 func (v *renditionView) follow() {
 	byMSN := map[uint64]*entry{}
 	for _, s := range v.states {
-		for i, seg := range s.full.Segments {
+		for _, seg := range s.full.Segments {
 			e := byMSN[seg.MSN]
 			if seg.URI == "" { // skipped before it was ever known
 				continue
@@ -167,7 +167,7 @@ func (v *renditionView) follow() {
 			e.last = s
 			e.longest = max(e.longest, s.full.Length(0))
 			e.note(seg, s)
-			_ = i
+
 		}
 		if open := s.full.Open; open != nil && len(open.Parts) > 0 {
 			if byMSN[open.MSN] == nil {
@@ -244,12 +244,15 @@ func (v *renditionView) runs() (runs [][]*entry) {
 	return runs
 }
 
+// known says whether the segment's media has been read.
+func (e *entry) known() bool { return e.ts != nil || e.mp4 != nil && e.init != nil }
+
 // mediaRuns is runs without the entries whose media is not known.
 func (v *renditionView) mediaRuns() (runs [][]*entry) {
 	for _, run := range v.runs() {
 		from := 0
 		for i := 0; i <= len(run); i++ {
-			if i < len(run) && (run[i].ts != nil || run[i].mp4 != nil && run[i].init != nil) {
+			if i < len(run) && run[i].known() {
 				continue
 			}
 			if i > from {
@@ -296,18 +299,17 @@ func tsSpan(t, first *TS, lead *byte) *span {
 	if len(all) == 0 || len(origin) == 0 {
 		return nil
 	}
-	var last int64
 	var steps []int64
-	for i, p := range all {
-		last = max(last, since(p.PTS, all[0].PTS))
-		if i > 0 {
-			steps = append(steps, since(p.DTS, all[i-1].DTS))
-		}
+	for i, p := range all[1:] {
+		steps = append(steps, since(p.DTS, all[i].DTS))
 	}
+	tail := all[len(all)-1]
 	s := &span{start: clock90(since(all[0].PTS, origin[0].PTS)), frame: clock90(median(steps)), video: isVideo(all[0].Type)}
-	s.end = s.start + clock90(last) + s.frame
-	if !s.video {
-		s.end = s.start + clock90(last) + audioLength(all[len(all)-1])
+	s.end = s.start + clock90(since(tail.DTS, all[0].DTS))
+	if s.video {
+		s.end += s.frame
+	} else {
+		s.end += audioLength(tail)
 	}
 	s.sound = s.end
 	if audio := t.track(isAudio); len(audio) > 0 {
