@@ -65,19 +65,20 @@ func (ix *Index) Playlist(f Format, delta bool) (*Object, error) {
 }
 
 func (ix *Index) renderPlaylist(f Format, delta bool) (*Object, error) {
-	first := ix.Segments[0]
+	segments := ix.carried(f)
+	first := segments[0]
 	m := hls.Media{
 		Target:                ix.Target,
 		Sequence:              first.Sequence,
 		DiscontinuitySequence: first.DiscontinuitySequence,
 		Independent:           true,
 		Ended:                 ix.Ended,
-		Entries:               make([]hls.Entry, len(ix.Segments)),
+		Entries:               make([]hls.Entry, len(segments)),
 	}
 	if first.Discontinuity {
 		m.DiscontinuitySequence-- // its own tag is still in the list (6.2.2)
 	}
-	for i, s := range ix.Segments {
+	for i, s := range segments {
 		m.Independent = m.Independent && s.Independent
 		m.Entries[i] = ix.entry(s, f)
 	}
@@ -94,6 +95,17 @@ func (ix *Index) renderPlaylist(f Format, delta bool) (*Object, error) {
 		return nil, err
 	}
 	return newText(text, modified)
+}
+
+// carried are the newest listed segments up to the one that a format cannot carry:
+// codecs may have changed within the window.
+func (ix *Index) carried(f Format) []*Segment {
+	for i := len(ix.Segments) - 1; i > 0; i-- {
+		if f.Supports(ix.Segments[i-1].Config) != nil {
+			return ix.Segments[i:]
+		}
+	}
+	return ix.Segments
 }
 
 func (ix *Index) entry(s *Segment, f Format) hls.Entry {
@@ -161,6 +173,7 @@ func (ix *Index) Multivariant(f Format, name string) (*Object, error) {
 		if c.Video != nil {
 			v.Codecs = append(v.Codecs, c.Video.String)
 			v.Width, v.Height = c.Video.Width, c.Video.Height
+			v.VideoRange = videoRange(c.Video)
 		}
 		if c.Audio != nil {
 			v.Codecs = append(v.Codecs, c.Audio.String)
@@ -232,6 +245,17 @@ func (ix *Index) initialization(rest, file string) (*Object, error) {
 		}
 	}
 	return nil, ErrNotFound
+}
+
+// videoRange follows the transfer characteristics (4.4.6.2; H.273, 8.2).
+func videoRange(t *av.Track) string {
+	switch t.Transfer {
+	case 16:
+		return "PQ"
+	case 18:
+		return "HLG"
+	}
+	return "SDR"
 }
 
 func (ix *Index) newest() *Segment { return ix.Segments[len(ix.Segments)-1] }

@@ -37,7 +37,8 @@ type Cutter struct {
 	PartTarget time.Duration
 
 	open         bool
-	segment      time.Duration // DTS at which the open segment began
+	at           time.Duration // where the last cut was
+	segment      time.Duration // where the open segment began
 	part         time.Duration // and the open part
 	last         time.Duration // DTS of the last sample of the leading track
 	frame        time.Duration // time between the last two of them
@@ -54,7 +55,8 @@ func (c *Cutter) Next(s av.Sample) Cut {
 		if !leading || !s.Key {
 			return Drop
 		}
-		c.begin(s, true)
+		c.at, c.last = s.DTS, s.DTS
+		c.begin(true)
 		return NewSegment
 	}
 	if leading {
@@ -66,29 +68,47 @@ func (c *Cutter) Next(s av.Sample) Cut {
 	length := s.DTS - c.segment
 	switch {
 	case leading && s.Key && length >= c.shortest():
-		c.close(s.DTS)
-		c.begin(s, true)
+		c.at = s.DTS
+		c.close(c.at)
+		c.begin(true)
 		return NewSegment
-	case c.full(s, length, c.longest(), leading):
-		c.close(s.DTS)
-		c.begin(s, leading && s.Key)
+	case c.full(s, c.segment, c.longest(), leading):
+		c.at = cutAt(s, c.segment, c.longest())
+		c.close(c.at)
+		c.begin(leading && s.Key)
 		return NewSegment
 	case c.endsPart(s, leading):
-		c.closePart(s.DTS)
-		c.part = s.DTS
+		if c.at = s.DTS; c.PartTarget > 0 {
+			c.at = cutAt(s, c.part, c.PartTarget)
+		}
+		c.closePart(c.at)
+		c.part = c.at
 		return NewPart
 	}
 	return Continue
 }
 
-// full says that what is length long has no room within limit for the sample and
+// At is the time of the cut that Next has returned last. It is the sample's DTS,
+// but for sound that goes on without pictures: then it may be a little before.
+func (c *Cutter) At() time.Duration { return c.at }
+
+// full says that what began at a time has no room within limit for the sample and
 // what follows it. Sound ends nothing while pictures come in their time.
-func (c *Cutter) full(s av.Sample, length, limit time.Duration, leading bool) bool {
-	const slack, soundFrame = 10 * time.Millisecond, 25 * time.Millisecond
+func (c *Cutter) full(s av.Sample, began, limit time.Duration, leading bool) bool {
+	const slack, soundFrame = 2 * time.Millisecond, 25 * time.Millisecond
+	length := s.DTS - began
 	if leading {
 		return length > 0 && length+c.frame > limit
 	}
 	return s.DTS-c.last > c.frame+slack && length+soundFrame > limit
+}
+
+// cutAt keeps what began at a time within limit.
+func cutAt(s av.Sample, began, limit time.Duration) time.Duration {
+	if s.Kind == av.Video {
+		return s.DTS
+	}
+	return min(s.DTS, began+limit)
 }
 
 // End closes the open segment at the given DTS, because the stream ends or a
@@ -104,17 +124,16 @@ func (c *Cutter) End(at time.Duration) {
 // the best guess for how long the last one lasts.
 func (c *Cutter) FrameDuration() time.Duration { return c.frame }
 
-func (c *Cutter) begin(s av.Sample, key bool) {
+func (c *Cutter) begin(key bool) {
 	c.open, c.fromKeyframe = true, key
-	c.segment, c.part, c.last = s.DTS, s.DTS, s.DTS
+	c.segment, c.part = c.at, c.at
 }
 
 func (c *Cutter) endsPart(s av.Sample, leading bool) bool {
-	length := s.DTS - c.part
 	if c.PartTarget == 0 {
-		return leading && length+c.frame/2 >= c.PartDuration
+		return leading && s.DTS-c.part+c.frame/2 >= c.PartDuration
 	}
-	return c.full(s, length, c.PartTarget, leading)
+	return c.full(s, c.part, c.PartTarget, leading)
 }
 
 func (c *Cutter) closePart(at time.Duration) {

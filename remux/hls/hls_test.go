@@ -143,6 +143,33 @@ func TestAudioAloneIsCut(t *testing.T) {
 	}
 }
 
+// Sound that goes on after the pictures have stopped is cut within the targets.
+func TestSoundAfterTheLastPicture(t *testing.T) {
+	for _, fps := range []float64{5, 10, 30} {
+		c := cutter()
+		cuts(c, fps, int(2*fps), int(6*fps)+1) // ends with a key frame at 6 s
+		last := 6 * time.Second
+		part := last
+		for dts := last + 5*ms; dts < 15*time.Second; dts += 21 * ms {
+			switch c.Next(sample(both, av.Audio, dts, true)) {
+			case NewSegment:
+				if d := c.At() - last; d.Round(time.Second) > c.Target {
+					t.Errorf("%v fps: segment of %v, target %v", fps, d, c.Target)
+				}
+				last, part = c.At(), c.At()
+			case NewPart:
+				if d := c.At() - part; d > c.PartTarget || d <= 0 {
+					t.Errorf("%v fps: part of %v, target %v", fps, d, c.PartTarget)
+				}
+				part = c.At()
+			}
+		}
+		if last < 13*time.Second {
+			t.Errorf("%v fps: the last segment begins at %v", fps, last)
+		}
+	}
+}
+
 func TestPartsKeepTheirLength(t *testing.T) {
 	for _, fps := range []float64{10, 12, 15, 24000.0 / 1001, 25, 30000.0 / 1001, 30, 50, 60} {
 		c := cutter()
@@ -343,12 +370,12 @@ e-14.m4s
 func TestMultivariantPlaylist(t *testing.T) {
 	v := Variant{
 		URI: "x/fmp4/index.m3u8", Bandwidth: 2_500_000, AverageBandwidth: 2_200_000,
-		Codecs: []string{"avc1.64001f", "mp4a.40.2"}, Width: 1280, Height: 720, FrameRate: 29.97002997, Independent: true,
+		Codecs: []string{"avc1.64001f", "mp4a.40.2"}, Width: 1280, Height: 720, FrameRate: 29.97002997, VideoRange: "HLG", Independent: true,
 	}
 	want := `#EXTM3U
 #EXT-X-VERSION:3
 #EXT-X-INDEPENDENT-SEGMENTS
-#EXT-X-STREAM-INF:BANDWIDTH=2500000,AVERAGE-BANDWIDTH=2200000,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=29.970
+#EXT-X-STREAM-INF:BANDWIDTH=2500000,AVERAGE-BANDWIDTH=2200000,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=29.970,VIDEO-RANGE=HLG
 x/fmp4/index.m3u8
 `
 	if got := string(v.Encode()); got != want {

@@ -172,6 +172,7 @@ type Variant struct {
 	Codecs                      []string
 	Width, Height               int     // 0: no video
 	FrameRate                   float64 // 0: no video, or not known
+	VideoRange                  string  // SDR, HLG or PQ; empty: no video
 	Independent                 bool
 }
 
@@ -184,6 +185,7 @@ func (v *Variant) Encode() []byte {
 		AverageBandwidth: uint32(v.AverageBandwidth),
 		Codecs:           strings.Join(v.Codecs, ","),
 		FrameRate:        v.FrameRate,
+		VideoRange:       v.VideoRange,
 	}
 	if v.Width > 0 && v.Height > 0 {
 		params.Resolution = strconv.Itoa(v.Width) + "x" + strconv.Itoa(v.Height)
