@@ -24,6 +24,19 @@ type Config struct {
 	// everybody may publish.
 	Authorize func(ctx context.Context, r PublishRequest) error
 
+	// AuthorizePlay decides who may play, like Authorize. nil: everybody may.
+	AuthorizePlay func(ctx context.Context, r PlayRequest) error
+	// PlayDone is called once for each play that AuthorizePlay has allowed, when
+	// it is over. It must not wait. nil: nothing is called.
+	PlayDone func(r PlayRequest, end PlayEnd)
+	// Demand is asked for a stream that is not there, or has ended, when somebody
+	// wants to play it; it may fetch it from elsewhere. It returns nil if it has
+	// not come when ctx is done, or never will. nil: nobody is asked.
+	Demand func(ctx context.Context, name remux.Name) *remux.Stream
+	// RelayID is what this server is called among relays, so that one that goes in
+	// a circle is noticed. "": it has no name.
+	RelayID string
+
 	// Takeover lets a second publisher of a name replace the first, so that an
 	// encoder gets back in whose old connection nobody has noticed to be dead.
 	// false: the second is refused.
@@ -31,15 +44,19 @@ type Config struct {
 
 	MaxConnections           int // open at once; more are closed on sight. 0: 1000
 	MaxConnectionsPerAddress int // likewise, of one IPv4 address or IPv6 /64; loopback has no limit. 0: no limit
+	MaxPlayers               int // playing at once. 0: three quarters of MaxConnections, so that publishers get in
 	MaxMessage               int // bytes of one audio or video message; a longer one ends the session. 0: 8 MiB
+
+	PlayGather time.Duration // frames of this long are written to a player together. 0: each as it comes
+	PlayHold   time.Duration // how long a player waits for a stream that is not there. 0: 3 s
 
 	HandshakeTimeout  time.Duration // from accept to the end of the handshake. 0: 10 s
 	ConnectTimeout    time.Duration // from there to the connect command. 0: 20 s
-	PublishTimeout    time.Duration // from there to the publish command, and again after each unpublish. 0: 20 s
-	AuthorizeTimeout  time.Duration // of the context given to Authorize. 0: 10 s
+	PublishTimeout    time.Duration // from there to the publish or play command, and again after each. 0: 20 s
+	AuthorizeTimeout  time.Duration // of the context given to Authorize and AuthorizePlay. 0: 10 s
 	FirstMediaTimeout time.Duration // from an accepted publish to the first audio or video. 0: 30 s
 	IdleTimeout       time.Duration // the longest time without audio and video. 0: 30 s
-	WriteTimeout      time.Duration // for a publisher to take one reply. 0: 5 s
+	WriteTimeout      time.Duration // the longest time in which a peer takes nothing of what is sent to it. 0: 5 s
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -55,8 +72,23 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Authorize == nil {
 		c.Authorize = func(context.Context, PublishRequest) error { return nil }
 	}
+	if c.AuthorizePlay == nil {
+		c.AuthorizePlay = func(context.Context, PlayRequest) error { return nil }
+	}
+	if c.PlayDone == nil {
+		c.PlayDone = func(PlayRequest, PlayEnd) {}
+	}
+	if c.Demand == nil {
+		c.Demand = func(context.Context, remux.Name) *remux.Stream { return nil }
+	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 1000
+	}
+	if c.MaxPlayers == 0 {
+		c.MaxPlayers = (3*c.MaxConnections + 3) / 4
+	}
+	if c.PlayHold == 0 {
+		c.PlayHold = 3 * time.Second
 	}
 	if c.AuthorizeTimeout == 0 {
 		c.AuthorizeTimeout = 10 * time.Second
@@ -74,5 +106,6 @@ func (c *Config) options() rtmp.Options {
 		Idle:       c.IdleTimeout,
 		Write:      c.WriteTimeout,
 		MaxMessage: c.MaxMessage,
+		RelayID:    c.RelayID,
 	}
 }

@@ -1,8 +1,9 @@
 // Package ingest takes in publishers: it accepts their RTMP connections, asks
 // whether each may publish, and writes what it sends to a stream of package
-// remux.
+// remux. Over the same connections it sends streams to those that play them:
+// players, and edges that pull.
 //
-// Every connection has one goroutine that reads and appends, nothing else. What
-// the bytes mean is the business of ingest/rtmp; what frames are worth, of
-// remux.
+// Every publisher has one goroutine that reads and appends, nothing else; a player
+// has one that reads and one that sends (package feed). What the bytes mean is the
+// business of ingest/rtmp; what frames are worth, of remux.
 package ingest

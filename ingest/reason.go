@@ -16,6 +16,9 @@ type Reason string
 
 const (
 	Unpublished Reason = "unpublished" // in order, by command
+	Ended       Reason = "ended"       // the stream that it played was over
+	Stopped     Reason = "stopped"     // it stopped playing, by command
+	Slow        Reason = "slow"        // it could not keep up with what it played
 	Closed      Reason = "closed"      // the peer closed the connection
 	Reset       Reason = "reset"       // the peer's connection broke
 	Timeout     Reason = "timeout"     // nothing came, or not what had to come
@@ -31,12 +34,12 @@ const (
 )
 
 // reasons are all of them.
-var reasons = []Reason{Unpublished, Closed, Reset, Timeout, Refused, Protocol, Limit, Stream, Replaced, Kicked, Shutdown, Panicked, Other}
+var reasons = []Reason{Unpublished, Ended, Stopped, Slow, Closed, Reset, Timeout, Refused, Protocol, Limit, Stream, Replaced, Kicked, Shutdown, Panicked, Other}
 
 // unexpected reports whether the error says more than the reason does.
 func (r Reason) unexpected() bool {
 	switch r {
-	case Unpublished, Closed, Reset, Timeout, Replaced, Kicked, Shutdown:
+	case Unpublished, Ended, Stopped, Slow, Closed, Reset, Timeout, Replaced, Kicked, Shutdown:
 		return false
 	}
 	return true
@@ -55,6 +58,12 @@ func reasonOf(err error) Reason {
 		return Panicked
 	case refused:
 		return Refused
+	case errors.Is(err, rtmp.ErrPlayed):
+		return Ended
+	case errors.Is(err, rtmp.ErrUnplayed):
+		return Stopped
+	case errors.Is(err, errTooSlow):
+		return Slow
 	case errors.Is(err, remux.ErrReplaced):
 		return Replaced
 	case errors.Is(err, remux.ErrKicked):

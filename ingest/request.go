@@ -35,34 +35,32 @@ func (r PublishRequest) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("name", r.Name.String()), slog.String("remote", r.Remote.String()))
 }
 
-// newRequest finds the name and the parameters in what the encoder sent.
-// Encoders put them together from what their user typed as server and as key,
-// and differ in where they cut.
+// newRequest reads a publish request.
 func newRequest(remote netip.AddrPort, p rtmp.Publish) (PublishRequest, error) {
-	app, appQuery, _ := strings.Cut(p.Connect.App, "?")
-	stream, query, _ := strings.Cut(p.Name, "?")
-	_, urlQuery, _ := strings.Cut(p.Connect.TcURL, "?")
-	r := PublishRequest{
-		Remote:  remote,
-		Encoder: printable(p.Connect.FlashVer),
-		Query:   url.Values{},
-	}
+	name, query, err := parseTarget(p.Connect, p.Name)
+	return PublishRequest{Remote: remote, Name: name, Encoder: printable(p.Connect.FlashVer), Query: query}, err
+}
+
+// parseTarget finds the name and the parameters in what the peer sent. Encoders put
+// them together from what their user typed as server and as key, and differ in
+// where they cut.
+func parseTarget(c rtmp.Connect, key string) (name remux.Name, params url.Values, err error) {
+	app, appQuery, _ := strings.Cut(c.App, "?")
+	stream, query, _ := strings.Cut(key, "?")
+	_, urlQuery, _ := strings.Cut(c.TcURL, "?")
+	params = url.Values{}
 	for _, q := range []string{query, appQuery, urlQuery} {
 		values, _ := url.ParseQuery(q) // what can be read counts
 		for k, v := range values {
-			r.Query[k] = append(r.Query[k], v...)
+			params[k] = append(params[k], v...)
 		}
 	}
 	app, stream = strings.Trim(app, "/"), strings.Trim(stream, "/")
 	if i := strings.IndexByte(app, '/'); i >= 0 {
-		return r, errors.New("the application has an instance (APP/INSTANCE); publish to rtmp://HOST/APP/NAME")
+		return name, params, errors.New("the application has an instance (APP/INSTANCE); use rtmp://HOST/APP/NAME")
 	}
-	name, err := remux.ParseName(app, stream)
-	if err != nil {
-		return r, err
-	}
-	r.Name = name
-	return r, nil
+	name, err = remux.ParseName(app, stream)
+	return name, params, err
 }
 
 // printable cuts free text down to what a log line should hold.

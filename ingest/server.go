@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"headwater/ingest/rtmp"
@@ -16,17 +17,20 @@ import (
 // ErrServerClosed is what Serve returns after Shutdown; it is net.ErrClosed.
 var ErrServerClosed = net.ErrClosed
 
-// Server takes in publishers over RTMP.
+// Server takes in publishers over RTMP, and serves players.
 type Server struct {
 	// fixed after New
 	config  Config
 	engine  *rtmp.Engine
 	publish func(remux.Name, remux.Claim) (sink, error)
-	ctx     context.Context // of Authorize; done at Shutdown
+	ctx     context.Context // of Authorize and of what players do; done at Shutdown
 	cancel  context.CancelFunc
 	stats   counters
 	quiet   quiet
 	running sync.WaitGroup // sessions
+	players atomic.Int64   // sessions that play, or are about to
+	holding atomic.Int64   // those that wait for their stream
+	vias    vias
 
 	mu        sync.Mutex
 	closed    bool
@@ -50,6 +54,7 @@ func New(c Config) (*Server, error) {
 		addresses: map[netip.Prefix]int{},
 	}
 	s.stats.total.Refused = map[string]uint64{}
+	s.stats.total.PlayRefused = map[string]uint64{}
 	s.stats.total.Ended = map[Reason]uint64{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.publish = func(n remux.Name, claim remux.Claim) (sink, error) {
@@ -197,9 +202,10 @@ func (s *Server) logEnd(ses *session, why Reason, err error) {
 	s.config.Logger.Debug("connection ended", "session", ses.id, "remote", ses.remote.String(), "reason", why, "error", err)
 }
 
-// Shutdown stops accepting, tells publishers that the server closes, and waits
-// until their connections have ended and their streams have been given back. If
-// ctx is done first it returns its error, and the rest goes on by itself.
+// Shutdown stops accepting, tells publishers that the server closes, lets players
+// have what is there, and waits until all connections have ended and the streams
+// have been given back. If ctx is done first it returns its error, and the rest goes
+// on by itself.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
@@ -213,7 +219,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	s.engine.Close()
 	for _, ses := range all {
-		ses.stop(errShutdown)
+		if !ses.playing.Load() {
+			ses.stop(errShutdown)
+		}
 	}
 	s.cancel() // after Stop, so that an Authorize that gives up refuses nobody
 	done := make(chan struct{})

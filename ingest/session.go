@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"headwater/ingest/feed"
 	"headwater/ingest/rtmp"
 	"headwater/remux"
 )
@@ -19,8 +20,8 @@ type sink interface {
 	Close()
 }
 
-// session is one connection. Its methods are called by the goroutine that reads
-// it, except where they say otherwise.
+// session is one connection, of a publisher or a player. Its methods are called by
+// the goroutine that reads it, except where they say otherwise.
 type session struct {
 	// fixed after accept
 	server *Server
@@ -39,6 +40,10 @@ type session struct {
 	publishing atomic.Bool
 	bytes      atomic.Uint64
 	messages   atomic.Uint64
+
+	// of what it plays
+	playing atomic.Bool
+	watched atomic.Pointer[feed.Feed] // nil while it does not
 }
 
 // Publish decides about a publish command, and claims the name.
@@ -54,6 +59,7 @@ func (s *session) Publish(p rtmp.Publish) error {
 	s.bytes.Store(0)
 	s.messages.Store(0)
 	s.publishing.Store(true)
+	s.server.vias.set(r.Name, s, p.Connect.Via)
 	s.log = s.server.config.Logger.With("session", s.id, "name", r.Name.String(), "remote", s.remote.String())
 	s.log.Info("publish started", "encoder", r.Encoder)
 	return nil
@@ -108,6 +114,7 @@ func (e *streamError) Unwrap() error { return e.err }
 // Unpublish gives the name back.
 func (s *session) Unpublish(err error) {
 	<-s.begun
+	s.server.vias.drop(s.name, s)
 	s.sink.Close()
 	s.publishing.Store(false)
 	bytes, messages := s.bytes.Load(), s.messages.Load()
@@ -132,6 +139,10 @@ func (s *session) Unpublish(err error) {
 // stream has been given to somebody else.
 func (s *session) stop(err error) {
 	<-s.begun
+	if s.playing.Load() {
+		s.rtmp.Stop(err, rtmp.Status{Code: rtmp.PlayEnded, Description: err.Error()})
+		return
+	}
 	s.rtmp.Stop(err, farewell(err))
 }
 

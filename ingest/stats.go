@@ -3,13 +3,16 @@ package ingest
 import (
 	"maps"
 	"sync"
+
+	"headwater/ingest/feed"
 )
 
-// Stats is a snapshot of a Server's counters. All of them but the first two
+// Stats is a snapshot of a Server's counters. All of them but the first three
 // count from its start.
 type Stats struct {
 	Connections int // open now
 	Publishers  int // publishing now
+	Players     int // playing now
 
 	Accepted     uint64            // connections
 	OverLimit    uint64            // connections closed on sight, by MaxConnections
@@ -20,6 +23,11 @@ type Stats struct {
 
 	Messages uint64 // audio, video and data messages
 	Bytes    uint64 // of them, as FLV tags
+
+	PlayRefused map[string]uint64 // play commands, by the code that the player was told
+	PlayFrames  uint64            // sent to players
+	PlayBytes   uint64            // of them, with headers
+	PlaySkips   uint64            // how often one was too slow and skipped ahead
 }
 
 // counters are the totals of what is over; what goes on is with the sessions.
@@ -45,25 +53,43 @@ func (c *counters) published(messages, bytes uint64) {
 	})
 }
 
+func (c *counters) refusedPlay(code string) {
+	c.count(func(s *Stats) { s.PlayRefused[code]++ })
+}
+
+func (c *counters) played(f *feed.Feed) {
+	c.count(func(s *Stats) { s.addPlay(f) })
+}
+
+func (s *Stats) addPlay(f *feed.Feed) {
+	s.PlayFrames += f.Frames()
+	s.PlayBytes += f.Bytes()
+	s.PlaySkips += f.Skips()
+}
+
 func (c *counters) snapshot() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.total
-	s.Refused, s.Ended = maps.Clone(s.Refused), maps.Clone(s.Ended)
+	s.Refused, s.PlayRefused, s.Ended = maps.Clone(s.Refused), maps.Clone(s.PlayRefused), maps.Clone(s.Ended)
 	return s
 }
 
 // Stats returns the counters as they are now.
 func (s *Server) Stats() Stats {
-	st := s.stats.snapshot()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	st := s.stats.snapshot()
 	st.Connections = len(s.sessions)
 	for ses := range s.sessions {
 		if ses.publishing.Load() {
 			st.Publishers++
 			st.Messages += ses.messages.Load()
 			st.Bytes += ses.bytes.Load()
+		}
+		if f := ses.watched.Load(); f != nil {
+			st.Players++
+			st.addPlay(f)
 		}
 	}
 	return st

@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -96,6 +97,7 @@ func (DiscardHandler) Publish(Publish) error             { return nil }
 func (DiscardHandler) Write(uint8, uint32, []byte) error { return nil }
 func (DiscardHandler) Unpublish(error)                   {}
 func (DiscardHandler) Closed(error)                      {}
+func (DiscardHandler) Play(Play) (View, error)           { return nil, errors.New("no") }
 
 func (c *counter) Write(_ uint8, _ uint32, tag []byte) error {
 	c.messages++

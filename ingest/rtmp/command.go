@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -76,6 +77,7 @@ func (c *command) connect() Connect {
 		App:      o.String("app"),
 		TcURL:    o.String("tcUrl"),
 		FlashVer: o.String("flashVer"),
+		PageURL:  o.String("pageUrl"),
 		Type:     o.String("type"),
 	}
 	if con.App == "" {
@@ -83,11 +85,45 @@ func (c *command) connect() Connect {
 	}
 	for _, m := range o {
 		switch m.Name {
-		case "fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx":
+		case "fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap":
+			con.listCodecs(m.Value)
 			con.enhanced = true
+		case "capsEx":
+			con.enhanced = true
+		case relayVia:
+			via, _ := m.Value.(string)
+			con.Via = strings.FieldsFunc(via, func(c rune) bool { return c == ',' })
 		}
 	}
 	return con
+}
+
+// listCodecs adds the codecs that a list of FourCCs, or an object with a member for
+// each, says that the peer can decode or forward.
+func (c *Connect) listCodecs(v any) {
+	switch v := v.(type) {
+	case Array:
+		c.codecs = append(make([]string, 0, len(v)), c.codecs...)
+		for _, e := range v {
+			if s, ok := e.(string); ok {
+				c.codecs = append(c.codecs, s)
+			}
+		}
+	case Object:
+		c.codecs = append(make([]string, 0, len(v)), c.codecs...)
+		for _, m := range v {
+			mask, _ := m.Value.(float64)
+			if uint32(cleanNumber(mask))&(canDecode|canForward) != 0 {
+				c.codecs = append(c.codecs, m.Name)
+			}
+		}
+	}
+}
+
+// accepts reports whether a player wants a codec of Enhanced RTMP. One that lists
+// none at all gets what there is: many that play them list nothing.
+func (c *Connect) accepts(fourCC string) bool {
+	return c.codecs == nil || slices.Contains(c.codecs, fourCC) || slices.Contains(c.codecs, "*")
 }
 
 // appOf returns the path of a tcUrl: rtmp://host/APP.

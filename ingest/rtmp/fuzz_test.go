@@ -2,11 +2,14 @@ package rtmp
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"headwater/remux/av"
 )
 
 func FuzzChunkReader(f *testing.F) {
@@ -77,7 +80,7 @@ func (s *script) bytes(n int) []byte {
 
 var scriptNames = []string{
 	"connect", "createStream", "publish", "play", "releaseStream", "FCPublish", "FCUnpublish",
-	"deleteStream", "closeStream", "_checkbw", "_result", "onStatus", "x", "",
+	"deleteStream", "closeStream", "_checkbw", "_result", "onStatus", "x", "", "play", "getStreamLength", "pause",
 }
 
 func (s *script) value() any {
@@ -146,6 +149,7 @@ func FuzzSession(f *testing.F) {
 			s.step()
 		}
 		j := newJournal()
+		j.view = fuzzView
 		fuzzEngine().Start(memoryConn{bytes.NewReader(s.out)}, j, Options{})
 		err := j.reason(t)
 		if err == nil {
@@ -156,10 +160,25 @@ func FuzzSession(f *testing.F) {
 				t.Fatalf("ended with %v", err)
 			}
 		}
-		if strings.Contains(err.Error(), "panic") || strings.Contains(err.Error(), "write reply") || strings.Contains(err.Error(), "reply:") {
+		if strings.Contains(err.Error(), "panic") || strings.Contains(err.Error(), "write to peer") || strings.Contains(err.Error(), "reply:") {
 			t.Fatalf("ended with %v", err)
 		}
 	})
+}
+
+// fuzzView sends frames until the peer wants no more.
+func fuzzView(ctx context.Context, to *Player) error {
+	f := av.Frame{Kind: av.Video, Config: &av.Config{Video: &av.Track{Codec: av.H264}}, Tag: tagOf([]byte("frame"))}
+	for ctx.Err() == nil {
+		if err := to.Add([]*av.Frame{&f}, nil); err != nil {
+			return err
+		}
+		if _, err := to.Flush(); err != nil {
+			return err
+		}
+		f.DTS += time.Hour
+	}
+	return nil
 }
 
 var sharedEngine *Engine

@@ -14,7 +14,7 @@ import (
 // Bounds of a session that has not been accepted, or sends other than media.
 const (
 	maxControl     = 64 << 10  // bytes of a command, data or control message
-	maxEarlyBytes  = 1 << 20   // before an accepted publish, in all
+	maxEarlyBytes  = 1 << 20   // before an accepted publish or play, in all
 	maxEarlyCount  = 200       // messages, likewise
 	maxEarlyParked = 128 << 10 // bytes in unfinished messages, likewise
 	commandBurst   = 100       // commands at once
@@ -57,7 +57,10 @@ type guard struct {
 	ackEvery uint64
 	acked    uint64 // bytes acknowledged
 	publish  publication
+	view     *viewing // what the peer plays; nil: nothing
+	chatter  bucket   // what it may say meanwhile
 	linger   bool
+	patience time.Duration // how long linger takes at most
 	ended    bool
 	err      error
 
@@ -72,7 +75,8 @@ type guard struct {
 	out outbox
 }
 
-// publication is the state of publishing on a connection.
+// publication is the state of publishing on a connection. The message stream is
+// also that of playing.
 type publication struct {
 	active bool
 	stream uint32 // the peer's message stream
@@ -81,9 +85,12 @@ type publication struct {
 	media  bool   // a media message has come
 }
 
-type stopReason struct{ err error }
+type stopReason struct {
+	err error
+	cut bool // without another word
+}
 
-// early counts what comes without an accepted publish.
+// early counts what comes without an accepted publish or play.
 type early struct {
 	messages int
 	since    uint64 // value of the byte counter when it began
@@ -98,9 +105,11 @@ func newGuard(conn net.Conn, h Handler, o Options) *guard {
 		pings:    bucket{burst: pingRate, rate: pingRate},
 	}
 	g.now = g.start
+	g.patience = lingerTime
 	g.in = NewChunkReader((*guardReader)(g), g.admit)
 	g.in.maxParked = maxEarlyParked
-	g.out.init(conn, o.Write)
+	g.out.conn, g.out.timeout = conn, o.Write
+	g.out.answered = make(chan struct{}, 1)
 	return g
 }
 
@@ -162,6 +171,9 @@ func (g *guard) Read(p []byte) (int, error) {
 
 // advance handles messages until one is a command for go-rtmp.
 func (g *guard) advance() error {
+	if err := g.startView(); err != nil {
+		return err
+	}
 	for len(g.pending) == 0 {
 		if err := g.step(); err != nil {
 			return err
@@ -180,7 +192,7 @@ func (g *guard) step() error {
 		return err
 	}
 	if !g.publish.active {
-		if err := g.countEarly(); err != nil {
+		if err := g.countIdle(); err != nil {
 			return err
 		}
 	}
@@ -233,8 +245,14 @@ func (g *guard) admit(typ uint8, length int) (keep bool, err error) {
 	return false, nil
 }
 
-// countEarly bounds what a peer can make us read without an accepted publish.
-func (g *guard) countEarly() error {
+// countIdle bounds what a peer can make us read that does not publish.
+func (g *guard) countIdle() error {
+	if g.view != nil {
+		if !g.chatter.take(g.now) {
+			return limitError("too many messages from a player")
+		}
+		return nil
+	}
 	g.early.messages++
 	if g.early.messages > maxEarlyCount || g.in.in.total-g.early.since > maxEarlyBytes {
 		return limitError("too much before an accepted publish")
@@ -268,11 +286,16 @@ func (g *guard) end(err error) {
 	}
 	if s := g.stopped.Load(); s != nil {
 		g.stopping.Do(func() {}) // waits for the farewell
-		err, g.linger = s.err, true
+		err, g.linger = s.err, !s.cut
 	} else if failed := g.out.failed.Load(); failed != nil {
 		err = failed
 	}
 	g.ended, g.err = true, err
+	if g.view != nil {
+		g.out.abort(err) // it may be stuck there
+		g.endView(err)
+		g.patience = playLinger
+	}
 	if g.publish.active {
 		g.publish.active = false
 		if fault := g.guarded(func() error { g.handler.Unpublish(err); return nil }); fault != nil {
@@ -291,6 +314,8 @@ func (g *guard) Close() error {
 		g.end(errInner)
 		if g.linger {
 			g.drain()
+		} else if s := g.stopped.Load(); s != nil && s.cut {
+			discard(g.conn)
 		}
 		_ = g.conn.Close()
 		g.handler.Closed(g.err)
@@ -303,7 +328,7 @@ func (g *guard) drain() {
 	if c, ok := g.conn.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()
 	}
-	_ = g.conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = g.conn.SetReadDeadline(time.Now().Add(g.patience))
 	buf := g.in.in.buf
 	for n := 0; n < lingerBytes; {
 		k, err := g.conn.Read(buf)
@@ -314,11 +339,22 @@ func (g *guard) drain() {
 	}
 }
 
+// discard makes Close drop what the peer has not taken: the kernel would keep it
+// for a peer that does not read.
+func discard(conn net.Conn) {
+	if c, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
+		conn = c.NetConn()
+	}
+	if c, ok := conn.(*net.TCPConn); ok {
+		_ = c.SetLinger(0)
+	}
+}
+
 // stop ends the session from any goroutine. When it returns the peer has been
 // told, whoever was first to stop it.
 func (g *guard) stop(err error, why Status) {
 	g.stopping.Do(func() {
-		g.stopped.Store(&stopReason{err})
+		g.stopped.Store(&stopReason{err: err})
 		_ = g.out.farewell(why)
 		_ = g.conn.SetReadDeadline(time.Unix(1, 0))
 	})

@@ -1,6 +1,9 @@
 package rtmp
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Handler is what a session reports to. All its methods are called on one
 // goroutine, in the order of the messages that caused them.
@@ -16,6 +19,10 @@ type Handler interface {
 	// Unpublish ends what Publish began, exactly once. err is nil if the peer
 	// did so in order, with a command, and else what ended the session.
 	Unpublish(err error)
+	// Play asks for permission to play. A *Status that is returned is told to
+	// the peer, any other error becomes a general refusal; the connection is then
+	// closed. Otherwise the View is run, once, on a goroutine of its own.
+	Play(p Play) (View, error)
 	// Closed is called last, when the connection has been closed; err is what
 	// ended it.
 	Closed(err error)
@@ -27,25 +34,47 @@ type Publish struct {
 	Name    string // the stream's name, with whatever ?query the peer gave it
 }
 
+// Play is a request to play.
+type Play struct {
+	Connect Connect
+	Name    string // the stream's name, with whatever ?query the peer gave it
+}
+
+// View sends a peer what it plays. When it returns nil the peer is told that the
+// stream has ended; a *Status is told as it is; with any other error it is of no
+// use to tell the peer anything. The session ends in each case. ctx is done when
+// the peer stops playing or is gone, and its cause says which; View then has to
+// return, and what it returns does not count.
+type View func(ctx context.Context, to *Player) error
+
 // Connect is what a peer says about itself. All of it is free text of at most
 // 8 KB each.
 type Connect struct {
 	App      string // with whatever ?query the peer gave it
 	TcURL    string
-	FlashVer string // names the encoder
+	FlashVer string // names the encoder or player
+	PageURL  string // where a player is embedded
 	Type     string
+	Via      []string // the servers that a relay's stream has come through, see RelayID
 
-	enhanced bool // it asked for Enhanced RTMP's capabilities
+	enhanced bool     // it asked for Enhanced RTMP's capabilities
+	codecs   []string // FourCCs that it listed; nil: it listed none
 }
 
-// Codes of Status that encoders know. They give up at these with a message to
+// Codes of Status that encoders and players know. Encoders give up at these with a message to
 // the user, and try for ever at others.
 const (
 	PublishBadName  = "NetStream.Publish.BadName"
 	PublishDenied   = "NetStream.Publish.Denied"
 	PublishRejected = "NetStream.Publish.Rejected"
 	ConnectClosed   = "NetConnection.Connect.Closed" // at this one they come back
-	playFailed      = "NetStream.Play.Failed"
+	PlayFailed      = "NetStream.Play.Failed"
+	PlayNotFound    = "NetStream.Play.StreamNotFound"
+	PlayNoTrack     = "NetStream.Play.NoSupportedTrackFound"
+	PlayEnded       = "NetStream.Play.UnpublishNotify"
+	playReset       = "NetStream.Play.Reset"
+	playStart       = "NetStream.Play.Start"
+	dataStart       = "NetStream.Data.Start"
 	publishStart    = "NetStream.Publish.Start"
 	unpublishDone   = "NetStream.Unpublish.Success"
 	connectSuccess  = "NetConnection.Connect.Success"
@@ -68,11 +97,12 @@ func (s *Status) info(level string) Object {
 type Options struct {
 	Handshake  time.Duration // from the start to the end of the handshake
 	Connect    time.Duration // from there to the connect command
-	Publish    time.Duration // from there to an accepted publish
+	Publish    time.Duration // from there to an accepted publish or play
 	FirstMedia time.Duration // from there to the first media message
 	Idle       time.Duration // longest time without a complete media message
-	Write      time.Duration // for one write of replies
+	Write      time.Duration // for a peer to take something of what is written to it
 	MaxMessage int           // bytes of an audio or video message
+	RelayID    string        // what this server is called among relays; "": nothing
 }
 
 // DefaultOptions returns the defaults.

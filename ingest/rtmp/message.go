@@ -26,6 +26,8 @@ const (
 // User control events (RTMP 6.2 and 7.1.7).
 const (
 	eventStreamBegin  = 0
+	eventStreamEOF    = 1
+	eventBufferLength = 3
 	eventPingRequest  = 6
 	eventPingResponse = 7
 )
@@ -64,6 +66,12 @@ func appendMessage(dst []byte, chunkStream uint8, m header, body []byte) []byte 
 	dst = append(dst, chunkStream, 0, 0, 0, byte(n>>16), byte(n>>8), byte(n), m.typ)
 	dst = binary.LittleEndian.AppendUint32(dst, m.stream)
 	return append(dst, body...)
+}
+
+// appendEvent appends a user control message (RTMP 7.1.7) with one number.
+func appendEvent(dst []byte, event uint16, value uint32) []byte {
+	body := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(nil, event), value)
+	return appendMessage(dst, controlChunks, header{typ: typeUserControl}, body)
 }
 
 // header is what appendMessage needs to know; everything we send has the

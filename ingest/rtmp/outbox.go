@@ -2,12 +2,8 @@ package rtmp
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -21,12 +17,12 @@ const (
 // reply is what is to become of go-rtmp's next answer. Answers come in the
 // order of the commands that were given to it.
 type reply struct {
-	kind     replyKind
-	txn      float64 // the peer's transaction
-	stream   uint32  // the peer's message stream, or the one it gets
-	fmle     bool    // onFCPublish is expected too
-	enhanced bool    // so are the capabilities of Enhanced RTMP
-	status   *Status // replaces what go-rtmp says
+	kind       replyKind
+	txn        float64 // the peer's transaction
+	stream     uint32  // the peer's message stream, or the one it gets
+	fmle       bool    // onFCPublish is expected too
+	properties Object  // added to the answer to connect
+	status     *Status // replaces what go-rtmp says
 }
 
 type replyKind uint8
@@ -36,77 +32,20 @@ const (
 	replyCreateStream
 	replyNothing // the peer did not ask for it
 	replyStatus
+	replyPlay
 )
 
-// outbox writes to the peer. The session's goroutine, go-rtmp's writer and
-// Session.Stop all come here.
+// outbox writes to the peer of a session. The session's goroutine, go-rtmp's
+// writer, a View and Session.Stop all come here.
 type outbox struct {
-	conn    net.Conn
-	timeout time.Duration
-
+	sender
 	answered chan struct{} // has room for one; gets one when go-rtmp has answered
 
-	mu      sync.Mutex
-	begun   bool     // the chunk size has been announced
-	stream  uint32   // the message stream that was published on last
+	// guarded by sender.mu
+	stream  uint32   // the message stream that was published on or played last
 	replies []*reply // owed by go-rtmp
 	from    bytes.Reader
 	chunks  *ChunkReader // reads what go-rtmp writes, from from
-
-	failed atomic.Pointer[writeError] // of the first write that failed
-}
-
-// writeError says that the peer did not take a reply.
-type writeError struct{ err error }
-
-func (e *writeError) Error() string { return fmt.Sprintf("write reply: %v", e.err) }
-func (e *writeError) Unwrap() error { return e.err }
-
-func (o *outbox) init(conn net.Conn, timeout time.Duration) {
-	o.conn, o.timeout = conn, timeout
-	o.answered = make(chan struct{}, 1)
-}
-
-// raw writes bytes that are not chunks.
-func (o *outbox) raw(b []byte) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.flush(b)
-}
-
-// write writes whole chunks.
-func (o *outbox) write(chunks []byte) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.flush(append(o.begin(nil), chunks...))
-}
-
-// begin puts Set Chunk Size in front of the first message: some encoders
-// expect it before any that is longer than 128 bytes.
-func (o *outbox) begin(dst []byte) []byte {
-	if o.begun {
-		return dst
-	}
-	o.begun = true
-	return appendMessage(dst, controlChunks, header{typ: typeSetChunkSize}, binary.BigEndian.AppendUint32(nil, outerChunkSize))
-}
-
-// flush writes b to the connection. A peer that does not take it in time is
-// gone, and the connection is closed so that the reading ends too.
-func (o *outbox) flush(b []byte) error {
-	if err := o.failed.Load(); err != nil {
-		return err
-	}
-	if len(b) == 0 {
-		return nil
-	}
-	_ = o.conn.SetWriteDeadline(time.Now().Add(o.timeout))
-	if _, err := o.conn.Write(b); err != nil {
-		o.failed.Store(&writeError{err})
-		_ = o.conn.SetReadDeadline(time.Unix(1, 0))
-		return o.failed.Load()
-	}
-	return nil
 }
 
 // expect says what is to become of go-rtmp's next answer.
@@ -188,7 +127,7 @@ func (o *outbox) translate(dst []byte, m *Message) ([]byte, error) {
 	if len(values) < 4 {
 		return dst, fmt.Errorf("%d values", len(values))
 	}
-	if r.kind == replyStatus {
+	if r.kind == replyStatus || r.kind == replyPlay {
 		o.stream = r.stream
 	}
 	return r.translate(dst, values), nil
@@ -200,8 +139,9 @@ const farewellTries = 20
 // farewell tells the peer why the server ends the session.
 func (o *outbox) farewell(why Status) error {
 	for tries := 0; !o.mu.TryLock(); tries++ {
-		if tries == farewellTries {
-			return nil // the write that is under way is stuck
+		if tries == farewellTries { // the write that is under way is stuck
+			o.abort(&why)
+			return nil
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -210,8 +150,15 @@ func (o *outbox) farewell(why Status) error {
 		return nil
 	}
 	stream, level := o.stream, "error"
-	if why.Code == ConnectClosed {
+	switch why.Code {
+	case ConnectClosed:
 		stream, level = 0, "status"
+	case PlayEnded:
+		level = "status"
 	}
-	return o.flush(appendCommand(nil, stream, "onStatus", 0, nil, why.info(level)))
+	out := appendCommand(nil, stream, "onStatus", 0, nil, why.info(level))
+	if why.Code == PlayEnded {
+		out = appendEvent(out, eventStreamEOF, stream)
+	}
+	return o.flush(out)
 }

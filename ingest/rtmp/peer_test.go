@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,7 +18,8 @@ import (
 
 // journal is a Handler that writes down what happens.
 type journal struct {
-	refuse error // of Publish
+	refuse error // of Publish and Play
+	view   View  // of Play; nil: one that waits
 	fail   error // of Write
 
 	mu      sync.Mutex
@@ -25,6 +27,8 @@ type journal struct {
 	media   []got
 	open    bool
 	request Publish
+	played  Play
+	viewers int
 	ended   error
 	closed  chan struct{}
 }
@@ -67,11 +71,38 @@ func (j *journal) Unpublish(err error) {
 	j.note("unpublish %v", err)
 }
 
-func (j *journal) Closed(err error) {
+func (j *journal) Play(p Play) (View, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.open {
-		j.note("FAULT: closed while publishing")
+		j.note("FAULT: plays while publishing")
+	}
+	j.note("play %s", p.Name)
+	j.played = p
+	if j.refuse != nil {
+		return nil, j.refuse
+	}
+	view := j.view
+	if view == nil {
+		view = func(ctx context.Context, _ *Player) error { <-ctx.Done(); return nil }
+	}
+	j.viewers++
+	return func(ctx context.Context, to *Player) (err error) {
+		defer func() {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			j.viewers--
+			j.note("played %v: %v", context.Cause(ctx), err)
+		}()
+		return view(ctx, to)
+	}, nil
+}
+
+func (j *journal) Closed(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.open || j.viewers > 0 {
+		j.note("FAULT: closed while publishing or playing")
 	}
 	j.ended = err
 	close(j.closed) // panics the second time

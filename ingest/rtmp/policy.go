@@ -57,8 +57,19 @@ func (g *guard) onConnect(cmd *command) error {
 		{"app", short(c.App)}, {"type", short(c.Type)},
 		{"flashVer", short(c.FlashVer)}, {"tcUrl", short(c.TcURL)},
 	}
-	g.give(&reply{kind: replyConnect, txn: cmd.txn, enhanced: c.enhanced}, 0, "connect", 1, object)
+	g.give(&reply{kind: replyConnect, txn: cmd.txn, properties: g.properties()}, 0, "connect", 1, object)
 	return nil
+}
+
+// properties are what the peer's connect asks to be told beside the usual.
+func (g *guard) properties() (o Object) {
+	if g.connect.enhanced {
+		o = enhancedProperties()
+	}
+	if g.connect.Via != nil && g.opts.RelayID != "" {
+		o = append(o, Member{relayID, g.opts.RelayID})
+	}
+	return o
 }
 
 // short cuts what go-rtmp need not see the end of.
@@ -88,37 +99,32 @@ func (g *guard) onCommand(cmd *command) error {
 		return g.onCloseStream(cmd)
 	case "deleteStream":
 		return g.onDeleteStream(cmd)
+	case "getStreamLength":
+		if cmd.txn != 0 { // ffmpeg wants a number; 0 is what nobody knows
+			return g.reply(0, "_result", cmd.txn, nil, 0)
+		}
 	case "_result", "_error", "onStatus":
 		return nil
 	}
 	if cmd.txn == 0 {
 		return nil
 	}
-	// releaseStream and FCPublish want no more than this, nor does what we do
-	// not know: Haivision's encoders call _checkbw and wait.
+	// releaseStream, FCPublish and FCSubscribe want no more than this, nor do
+	// pause and seek, which mean nothing to a live stream, and what we do not know:
+	// Haivision's encoders call _checkbw and wait.
 	return g.reply(0, "_result", cmd.txn, nil, Undefined{})
 }
 
 // onPublish gives a publish command to go-rtmp, on a message stream of which
 // go-rtmp knows even if the peer has not created it.
 func (g *guard) onPublish(cmd *command) error {
-	if g.publish.active {
-		s := Status{PublishBadName, "this connection is publishing already"}
+	if g.publish.active || g.view != nil {
+		s := Status{PublishBadName, "this connection is publishing or playing already"}
 		return g.reply(cmd.stream, "onStatus", 0, nil, s.info("error"))
 	}
 	g.useStream(cmd.stream)
 	g.current = &reply{kind: replyStatus, stream: cmd.stream, fmle: g.publish.fmle}
 	g.give(g.current, g.streams.lookup(g.publish.slot), "publish", 0, nil, cmd.text(0), "live")
-	return nil
-}
-
-func (g *guard) onPlay(cmd *command) error {
-	if g.publish.active {
-		return g.reply(cmd.stream, "onStatus", 0, nil, playUnavailable.info("error"))
-	}
-	g.useStream(cmd.stream)
-	g.current = &reply{kind: replyStatus, stream: cmd.stream}
-	g.give(g.current, g.streams.lookup(g.publish.slot), "play", 0, nil, cmd.text(0), 0)
 	return nil
 }
 
@@ -153,12 +159,14 @@ func (g *guard) onCloseStream(cmd *command) error {
 	if cmd.stream != g.publish.stream {
 		return nil
 	}
+	g.unplay()
 	return g.unpublish(true)
 }
 
 func (g *guard) onDeleteStream(cmd *command) error {
 	id := cmd.streamID(0)
-	if g.publish.active && id == g.publish.stream {
+	if id == g.publish.stream {
+		g.unplay()
 		if err := g.unpublish(false); err != nil {
 			return err
 		}
@@ -172,8 +180,8 @@ func (g *guard) onDeleteStream(cmd *command) error {
 	return nil
 }
 
-// unpublish ends publishing in order; the peer may publish again. go-rtmp does
-// not let it on the same message stream, so go-rtmp's is made anew.
+// unpublish ends publishing in order; the peer may publish again, or play. go-rtmp
+// does not let it on the same message stream, so go-rtmp's is made anew.
 func (g *guard) unpublish(tell bool) error {
 	if !g.publish.active {
 		return nil
@@ -189,6 +197,12 @@ func (g *guard) unpublish(tell bool) error {
 			return err
 		}
 	}
+	g.renew(slot)
+	return nil
+}
+
+// renew makes go-rtmp forget what a message stream was used for.
+func (g *guard) renew(slot uint32) {
 	inner := g.streams.lookup(slot)
 	g.streams.drop(slot)
 	g.give(nil, 0, "deleteStream", 0, nil, int(inner))
@@ -196,7 +210,6 @@ func (g *guard) unpublish(tell bool) error {
 		g.streams.open(slot)
 		g.give(&reply{kind: replyNothing}, 0, "createStream", 1, nil)
 	}
-	return nil
 }
 
 // give queues a command for go-rtmp. r says what to make of its answer; it is
@@ -240,9 +253,6 @@ func (g *guard) acknowledge() error {
 	return g.out.write(appendMessage(nil, controlChunks, header{typ: typeAck}, n))
 }
 
-// playUnavailable is the answer to play commands.
-var playUnavailable = &Status{playFailed, "RTMP play is not available yet"}
-
 // events is what go-rtmp calls, between two Reads of the guard.
 type events struct {
 	gortmp.DefaultHandler
@@ -256,7 +266,7 @@ func (e *events) OnPublish(_ *gortmp.StreamContext, _ uint32, cmd *message.NetSt
 		return g.handler.Publish(Publish{Connect: *g.connect, Name: cmd.PublishingName})
 	})
 	if err != nil {
-		return g.refuse(err)
+		return g.refuse(err, Status{PublishRejected, "publishing was refused"})
 	}
 	g.publish.active, g.publish.media = true, false
 	g.in.maxParked = maxParked
@@ -265,16 +275,12 @@ func (e *events) OnPublish(_ *gortmp.StreamContext, _ uint32, cmd *message.NetSt
 	return nil
 }
 
-// OnPlay refuses.
-func (e *events) OnPlay(*gortmp.StreamContext, uint32, *message.NetStreamPlay) error {
-	return e.g.refuse(playUnavailable)
-}
-
-// refuse ends the session with err, which the peer is told if it is a *Status.
-func (g *guard) refuse(err error) error {
-	var s *Status
-	if !errors.As(err, &s) {
-		s = &Status{PublishRejected, "publishing was refused"}
+// refuse ends the session with err, which the peer is told if it is a *Status, and
+// else in general words.
+func (g *guard) refuse(err error, general Status) error {
+	s, ok := errors.AsType[*Status](err)
+	if !ok {
+		s = &general
 	}
 	g.current.status = s
 	if g.stopped.Load() != nil {

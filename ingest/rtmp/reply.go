@@ -18,7 +18,8 @@ var fourCCs = Array{"avc1", "hvc1", "av01", "vp09", "mp4a", "Opus", "fLaC", "ac-
 
 // Masks of Enhanced RTMP v2.
 const (
-	canForward = 4 // FourCcInfoMask
+	canDecode  = 1 // FourCcInfoMask
+	canForward = 4
 	capsModEx  = 4 // CapsExMask
 )
 
@@ -30,8 +31,8 @@ func (r *reply) translate(dst []byte, values []any) []byte {
 		return dst
 	case replyConnect:
 		values[1] = r.txn
-		if o, ok := values[2].(Object); ok && r.enhanced {
-			values[2] = append(o, enhancedProperties()...)
+		if o, ok := values[2].(Object); ok {
+			values[2] = append(o, r.properties...)
 		}
 		info, _ := values[3].(Object)
 		values[3] = Object{
@@ -43,6 +44,9 @@ func (r *reply) translate(dst []byte, values []any) []byte {
 		values[1] = r.txn
 		values[3] = int(r.stream)
 		return appendMessage(dst, commandChunks, header{typ: typeCommand}, AppendAMF(nil, values...))
+	}
+	if r.kind == replyPlay && r.status == nil {
+		return r.translatePlay(dst)
 	}
 	info, _ := values[3].(Object)
 	level, s := "error", r.status

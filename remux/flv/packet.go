@@ -104,6 +104,21 @@ var fourCCs = [...]string{
 	av.AAC: "mp4a", av.MP3: ".mp3", av.Opus: "Opus", av.FLAC: "fLaC", av.AC3: "ac-3", av.EAC3: "ec-3",
 }
 
+// FourCC returns the four characters that name a codec in the enhanced form.
+func FourCC(c av.Codec) string { return fourCCs[c] }
+
+// Enhanced reports whether the body of an audio or video message is in the
+// enhanced form.
+func Enhanced(typ uint8, body []byte) bool {
+	switch {
+	case len(body) == 0:
+		return false
+	case typ == TypeVideo:
+		return body[0]&0x80 != 0
+	}
+	return body[0]>>4 == legacyEx
+}
+
 // videoFourCC and audioFourCC return 0 for a codec that is not known here.
 func videoFourCC(b []byte) av.Codec { return findFourCC(b, av.H264, av.VP9) }
 func audioFourCC(b []byte) av.Codec { return findFourCC(b, av.AAC, av.EAC3) }

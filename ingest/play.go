@@ -1,0 +1,182 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"headwater/ingest/feed"
+	"headwater/ingest/rtmp"
+	"headwater/remux"
+)
+
+const (
+	// maxHolding bounds the players that wait for a stream at one time.
+	maxHolding = 100
+	// pingInterval is how often a player is asked for a sign of life. One that
+	// does not answer is not closed for it: a connection that is gone shows in
+	// what it takes, and in TCP keep-alive.
+	pingInterval = 15 * time.Second
+	// skipPause is how long a player has to keep up after it was skipped ahead;
+	// if it cannot, it is closed.
+	skipPause = 30 * time.Second
+	// sendBuffer bounds what the kernel holds for a player that does not read.
+	sendBuffer = 256 << 10
+)
+
+// errTooSlow ends playing.
+var errTooSlow = errors.New("the player cannot keep up")
+
+// Play decides about a play command, and finds the stream.
+func (s *session) Play(p rtmp.Play) (rtmp.View, error) {
+	r, err := s.newPlayRequest(p)
+	if err != nil {
+		return nil, s.refusePlay(r, &rtmp.Status{Code: rtmp.PlayNotFound, Description: err.Error()})
+	}
+	if n := s.server.players.Add(1); n > int64(s.server.config.MaxPlayers) {
+		s.server.players.Add(-1)
+		return nil, s.refusePlay(r, &rtmp.Status{Code: rtmp.PlayFailed, Description: "too many players"})
+	}
+	stream, err := s.openPlay(r, p.Connect.Via)
+	if err != nil {
+		s.server.players.Add(-1)
+		return nil, s.refusePlay(r, err)
+	}
+	s.playing.Store(true)
+	v := &view{session: s, request: r, began: time.Now()}
+	v.feed = feed.Feed{Stream: stream, Gather: s.server.config.PlayGather, Skipped: v.skipped, Every: pingInterval}
+	return v.run, nil
+}
+
+func (s *session) openPlay(r PlayRequest, via []string) (*remux.Stream, error) {
+	ctx, cancel := context.WithTimeout(s.server.ctx, s.server.config.AuthorizeTimeout)
+	defer cancel()
+	if err := s.server.config.AuthorizePlay(ctx, r); err != nil {
+		return nil, err
+	}
+	if stream := s.server.find(rtmp.WithVia(s.server.ctx, via), r.Name); stream != nil {
+		return stream, nil
+	}
+	s.server.config.PlayDone(r, PlayEnd{Reason: Refused})
+	return nil, &rtmp.Status{Code: rtmp.PlayNotFound, Description: "no such stream: " + r.Name.String()}
+}
+
+// find returns the stream of that name if it goes on. It waits a while for one that
+// does not yet: edges and players come before the encoder does. A name that does
+// not come leaves nothing behind.
+func (s *Server) find(ctx context.Context, name remux.Name) *remux.Stream {
+	if stream := s.goingOn(name); stream != nil {
+		return stream
+	}
+	defer s.holding.Add(-1)
+	if s.holding.Add(1) > maxHolding {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.config.PlayHold)
+	defer cancel()
+	if stream := s.config.Demand(ctx, name); stream != nil {
+		return stream
+	}
+	begun := s.config.Registry.Begun()
+	for {
+		n := begun.Load()
+		if stream := s.goingOn(name); stream != nil {
+			return stream
+		}
+		if _, err := begun.Wait(ctx, func(m uint64) bool { return m != n }); err != nil {
+			return nil
+		}
+	}
+}
+
+// goingOn returns a stream that has not ended.
+func (s *Server) goingOn(name remux.Name) *remux.Stream {
+	if stream := s.config.Registry.Stream(name); stream != nil && !stream.Index().Ended {
+		return stream
+	}
+	return nil
+}
+
+// refusePlay counts and logs a refusal, and returns what the player is told.
+func (s *session) refusePlay(r PlayRequest, err error) error {
+	st := playStatus(err)
+	s.server.stats.refusedPlay(st.Code)
+	s.server.warn(st.Code, "play refused", "session", s.id, "remote", s.remote.String(), "name", r.Name.String(),
+		"code", st.Code, "reason", err.Error())
+	return st
+}
+
+// view is a session that plays. All of it belongs to the View's goroutine.
+type view struct {
+	session *session
+	request PlayRequest
+	began   time.Time
+	feed    feed.Feed
+	skip    time.Time // when it was last skipped ahead
+}
+
+// run sends the stream to the player, and tells of its end.
+func (v *view) run(peer context.Context, to *rtmp.Player) error {
+	s := v.session
+	s.server.config.Logger.Debug("play started", "session", s.id, "name", v.request.Name.String(),
+		"remote", s.remote.String(), "player", v.request.Player)
+	to.LimitBuffer(sendBuffer)
+	v.feed.Tick = to.Ping
+	s.watched.Store(&v.feed)
+	ctx, cancel := context.WithCancelCause(peer)
+	stop := context.AfterFunc(s.server.ctx, func() { cancel(errShutdown) })
+	err := v.feed.Run(ctx, to)
+	stop()
+	cancel(nil)
+	switch {
+	case peer.Err() != nil:
+		err = context.Cause(peer)
+	case errors.Is(err, io.EOF):
+		err = rtmp.ErrPlayed
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fmt.Errorf("%w: %w", errTooSlow, err)
+	}
+	v.end(err)
+	switch {
+	case errors.Is(err, rtmp.ErrPlayed):
+		return nil
+	case errors.Is(err, errShutdown):
+		s.stop(errShutdown)
+		return nil
+	}
+	return err
+}
+
+// skipped is called when the player has fallen behind.
+func (v *view) skipped() error {
+	if time.Since(v.skip) < skipPause {
+		return errTooSlow
+	}
+	v.skip = time.Now()
+	return nil
+}
+
+// end counts and logs the end.
+func (v *view) end(err error) {
+	s := v.session
+	why := reasonOf(err)
+	s.playing.Store(false)
+	s.server.players.Add(-1)
+	s.server.mu.Lock() // so that Stats counts the feed once
+	s.watched.Store(nil)
+	s.server.stats.played(&v.feed)
+	s.server.mu.Unlock()
+	end := PlayEnd{Reason: why, Bytes: v.feed.Bytes(), Duration: time.Since(v.began)}
+	attrs := []any{
+		"session", s.id, "name", v.request.Name.String(), "remote", s.remote.String(), "reason", why,
+		"duration", end.Duration.Round(time.Millisecond), "bytes", end.Bytes, "skips", v.feed.Skips(),
+	}
+	if why.unexpected() {
+		attrs = append(attrs, "error", err.Error())
+	}
+	s.server.config.Logger.Debug("play ended", attrs...)
+	s.server.config.PlayDone(v.request, end)
+}

@@ -1,0 +1,113 @@
+package rtmp
+
+import (
+	"bytes"
+	"time"
+
+	"headwater/remux/av"
+	"headwater/remux/flv"
+)
+
+// Chunk streams of media. Which they are means nothing to a peer.
+const (
+	audioChunks = 4
+	videoChunks = 6
+	dataChunks  = 7
+)
+
+// MediaWriter sends a stream's frames as messages: the bytes that all viewers
+// share, between headers of a few bytes that are made for this peer. It belongs to
+// one goroutine.
+type MediaWriter struct {
+	out     *sender
+	stream  uint32                   // message stream
+	publish bool                     // towards a server, to which metadata goes with a command
+	accepts func(fourCC string) bool // of what is not in RTMP's old form
+
+	chunks       gather
+	config       *av.Config // whose headers the peer has
+	video, audio bool       // tracks of config that it gets
+}
+
+// Add gathers frames, with the headers of each new Config in front of its first
+// one. metadata is an onMetaData tag for a peer that has had no frame yet, or nil.
+// Tags must not change until Flush has returned. It fails with a *Status if the
+// peer takes none of the tracks.
+func (w *MediaWriter) Add(frames []*av.Frame, metadata []byte) error {
+	for _, f := range frames {
+		stamp := uint32(f.DTS / time.Millisecond)
+		if f.Config != w.config {
+			if w.config == nil && metadata != nil {
+				w.script(stamp, metadata)
+			}
+			if err := w.headers(stamp, f.Config); err != nil {
+				return err
+			}
+		}
+		switch {
+		case f.Kind == av.Video && w.video:
+			w.put(videoChunks, flv.TypeVideo, stamp, flv.Body(f.Tag))
+		case f.Kind == av.Audio && w.audio:
+			w.put(audioChunks, flv.TypeAudio, stamp, flv.Body(f.Tag))
+		case f.Kind == av.Data:
+			w.script(stamp, f.Tag)
+		}
+	}
+	return nil
+}
+
+// Flush writes what has been gathered and returns how many bytes that were.
+func (w *MediaWriter) Flush() (int, error) {
+	n := w.chunks.bytes
+	if n == 0 {
+		return 0, nil
+	}
+	return n, w.out.send(&w.chunks)
+}
+
+func (w *MediaWriter) put(chunkStream, typ uint8, stamp uint32, body []byte) {
+	w.chunks.add(chunkStream, Message{Type: typ, Timestamp: stamp, StreamID: w.stream}, body)
+}
+
+// headers gathers the sequence headers that c has and the last Config had not.
+func (w *MediaWriter) headers(stamp uint32, c *av.Config) error {
+	var old av.Config
+	if w.config != nil {
+		old = *w.config
+	}
+	w.config, w.video, w.audio = c, w.takes(flv.TypeVideo, c.Video), w.takes(flv.TypeAudio, c.Audio)
+	if !w.video && !w.audio {
+		return &Status{PlayNoTrack, "the player takes none of the stream's codecs"}
+	}
+	if w.video && c.Video != old.Video && c.Video.Header != nil {
+		w.put(videoChunks, flv.TypeVideo, stamp, flv.Body(c.Video.Header))
+	}
+	if w.audio && c.Audio != old.Audio && c.Audio.Header != nil {
+		w.put(audioChunks, flv.TypeAudio, stamp, flv.Body(c.Audio.Header))
+	}
+	return nil
+}
+
+// takes reports whether the peer gets a track: every peer takes what RTMP has
+// always had, in its old form.
+func (w *MediaWriter) takes(typ uint8, t *av.Track) bool {
+	if t == nil {
+		return false
+	}
+	if t.Header != nil && !flv.Enhanced(typ, flv.Body(t.Header)) || t.Codec == av.MP3 {
+		return true
+	}
+	return w.accepts(flv.FourCC(t.Codec))
+}
+
+var metadataName = AppendAMF(nil, "onMetaData")
+
+// script gathers script data. A server keeps metadata only if it is told to
+// (RTMP 7.1.3, "@setDataFrame").
+func (w *MediaWriter) script(stamp uint32, tag []byte) {
+	body := flv.Body(tag)
+	if w.publish && bytes.HasPrefix(body, metadataName) {
+		body = append(bytes.Clone(setDataFrame), body...)
+	}
+	w.put(dataChunks, flv.TypeScript, stamp, body)
+}
