@@ -346,15 +346,18 @@ func TestCursorPassesEnhancedTagsThrough(t *testing.T) {
 	for _, c := range enhanced {
 		t.Run(c.name, func(t *testing.T) {
 			messages := fixture(t, c.name)
-			frames := watch(t, messages)
+			frames := slices.DeleteFunc(watch(t, messages), func(f *av.Frame) bool {
+				extra := f.Kind == av.Data // colours and ends of sequences come along, as they were
+				if extra && !slices.ContainsFunc(messages, func(m rtmpMessage) bool { return bytes.Equal(m.body, flv.Body(f.Tag)) }) {
+					t.Error("a message that the encoder has not sent")
+				}
+				return extra
+			})
 			headers, want := mainTracks(t, messages)
 			if f := want[0]; len(frames) == 0 || !bytes.Equal(flv.Body(frames[0].Tag), f.body) {
 				t.Fatal("does not begin at the first picture")
 			}
 			for i, f := range frames {
-				if f.Kind == av.Data {
-					t.Fatalf("frame %d is script data", i)
-				}
 				if i >= len(want) || !bytes.Equal(f.Tag, sealed(want[i])) {
 					t.Fatalf("frame %d is not message %d of the encoder", i, i)
 				}
@@ -446,7 +449,7 @@ func role(m rtmpMessage) (header, frame, key bool) {
 func TestTracksInOneMessage(t *testing.T) {
 	plain := fixture(t, "h264_aac_opus")
 	_, want := mainTracks(t, plain)
-	frames := watch(t, shareMessages(plain))
+	frames := slices.DeleteFunc(watch(t, shareMessages(plain)), func(f *av.Frame) bool { return f.Kind == av.Data })
 	if len(frames) != len(want) {
 		t.Fatalf("%d frames, want %d", len(frames), len(want))
 	}

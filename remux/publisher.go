@@ -9,6 +9,7 @@ import (
 
 	"headwater/remux/av"
 	"headwater/remux/flv"
+	"headwater/remux/id3"
 )
 
 // Publisher is the only way to write to a stream. It belongs to one goroutine.
@@ -34,6 +35,7 @@ type Publisher struct {
 	bytes  int        // of held
 	start  time.Duration
 	faults faults
+	pace   pace // of timed metadata
 	stats  PublisherStats
 	now    func() time.Time
 }
@@ -47,6 +49,8 @@ type PublisherStats struct {
 	Unsupported              uint64 // codecs and packet types unknown here
 	OtherTracks              uint64 // packets of tracks beside the first of their kind
 	BeforeHeader             uint64 // frames before their sequence header or first key frame
+	Metadata                 uint64 // data messages for HLS to carry as ID3
+	MetadataDropped          uint64 // and those it does not: too many, too long, damaged
 }
 
 // intake is one track's state.
@@ -114,8 +118,7 @@ func (p *Publisher) Write(msgType uint8, timestamp uint32, tag []byte) error {
 		kind = av.Audio
 		packet, err = flv.ParseAudio(body)
 	case flv.TypeScript:
-		p.script(tag)
-		return nil
+		return p.script(tag)
 	default:
 		return nil
 	}
@@ -176,7 +179,8 @@ func (p *Publisher) media(m message, timestamp uint32) error {
 		return p.sequenceStart(t, m)
 	case flv.Frame:
 	default:
-		return nil // nothing that decoding needs
+		p.pass(m)
+		return nil
 	}
 	if err := t.learn(m); err != nil {
 		return p.reject(err)
@@ -192,6 +196,17 @@ func (p *Publisher) media(m message, timestamp uint32) error {
 		p.stream.breakOff(p.now())
 	}
 	return p.accept(m)
+}
+
+// pass hands on what decoding does not need to those who read tags: the end of a
+// sequence, colours, the layout of channels.
+func (p *Publisher) pass(m message) {
+	if p.config == nil {
+		return
+	}
+	dts := max(p.clock.video.last, p.clock.audio.last)
+	flv.Seal(m.tag, m.typ, wireTime(dts))
+	p.stream.append(av.Frame{Kind: av.Data, DTS: dts, Config: p.config, Tag: m.tag, Data: flv.Body(m.tag)}, 0, false, p.now)
 }
 
 func (p *Publisher) intake(k av.Kind) *intake {
@@ -353,6 +368,10 @@ func (p *Publisher) switchConfig(dts time.Duration) {
 // accept looks into a frame, gives it its Config and its place on its track's
 // clock, and appends it.
 func (p *Publisher) accept(m message) error {
+	if m.kind == av.Data {
+		p.data(m)
+		return nil
+	}
 	t := p.intake(m.kind)
 	track := t.newest()
 	if track == nil || track.Codec != m.packet.Codec {
@@ -366,7 +385,7 @@ func (p *Publisher) accept(m message) error {
 			return p.reject(err)
 		}
 		key = m.packet.Key && idr
-		if key && track.Width == 0 { // some records leave it to the key frame
+		if key && (track.Width == 0 || track.Codec == av.VP9) { // its record leaves that to the key frame
 			if full, err := track.WithKeyFrame(m.packet.Data); err == nil && full != track {
 				t.next = full
 			}
@@ -399,22 +418,32 @@ func (p *Publisher) accept(m message) error {
 // wireTime is a stream time as RTMP and FLV carry it: milliseconds modulo 2^32.
 func wireTime(d time.Duration) uint32 { return uint32(d / time.Millisecond) }
 
-// script takes a data message: onMetaData is kept for viewers to come, and all go
-// to those who are there, once each time they change.
-func (p *Publisher) script(tag []byte) {
+// script takes a data message: onMetaData is kept for viewers to come, and goes to
+// those who are there each time it changes; all others do as they come.
+func (p *Publisher) script(tag []byte) error {
 	dts := max(p.clock.video.last, p.clock.audio.last, p.clock.origin)
 	flv.Seal(tag, flv.TypeScript, wireTime(dts))
 	if isMetadata(flv.Body(tag)) {
 		if old := p.stream.Metadata(); old != nil && bytes.Equal(flv.Body(old), flv.Body(tag)) {
-			return
+			return nil
 		}
 		p.stream.log.setMetadata(tag)
 	}
-	if p.config == nil {
-		return
+	m := message{kind: av.Data, typ: flv.TypeScript, tag: tag, dts: dts}
+	switch {
+	case p.config != nil:
+		p.data(m)
+	case len(p.held) > 0 && id3.Carries(flv.Body(tag)):
+		return p.hold(m) // it belongs among these frames
 	}
-	f := av.Frame{Kind: av.Data, DTS: dts, Config: p.config, Tag: tag, Data: flv.Body(tag)}
+	return nil
+}
+
+// data appends a data message.
+func (p *Publisher) data(m message) {
+	f := av.Frame{Kind: av.Data, DTS: m.dts, Config: p.config, Tag: m.tag, Data: flv.Body(m.tag)}
 	p.stream.append(f, 0, false, p.now)
+	p.timed(m.dts, f.Data)
 }
 
 // isMetadata says whether a script body begins with the AMF0 string "onMetaData".

@@ -26,6 +26,10 @@ type Segment struct {
 	modified  time.Time
 	video     []av.Sample
 	audio     []av.Sample
+	metadata  []av.Sample // ID3 tags
+	timed     bool        // MPEG-TS lists a stream of them
+	timedFrom bool        // and did not before: a discontinuity there
+	extra     uint64      // discontinuities that only MPEG-TS has had, that one counted
 	fmp4, ts  lazy
 	retiredAt time.Time // owned by the timeline: when it left the playlist
 }
@@ -40,6 +44,7 @@ type Part struct {
 	config             *av.Config
 	video, audio       []av.Sample
 	videoEnd, audioEnd int64
+	metadata           []av.Sample
 	modified           time.Time
 	object             lazy
 }
@@ -53,6 +58,7 @@ func (p *Part) append(dst []byte) ([]byte, error) {
 		VideoEnd: p.videoEnd,
 		Audio:    p.audio,
 		AudioEnd: p.audioEnd,
+		Metadata: p.metadata,
 	})
 }
 
@@ -81,8 +87,9 @@ func (i *initSection) get(tag string) (*Object, error) {
 // renderFMP4 returns the segment as the concatenation of its parts (3.1.2).
 func (s *Segment) renderFMP4(tag string) (*Object, error) {
 	return s.fmp4.get(func() (*Object, error) {
-		// Fragment headers come to some 300 bytes a part and 16 a sample.
-		body := make([]byte, 0, int(s.Bytes)+16*(len(s.video)+len(s.audio))+512*len(s.Parts))
+		// Fragment headers come to some 300 bytes a part and 16 a sample, and tags
+		// have 62 in front of them.
+		body := make([]byte, 0, int(s.Bytes)+16*(len(s.video)+len(s.audio))+64*len(s.metadata)+512*len(s.Parts))
 		var err error
 		for _, p := range s.Parts {
 			if body, err = p.append(body); err != nil {
@@ -101,5 +108,8 @@ func (s *Segment) renderTS(tag string) (*Object, error) {
 }
 
 func (s *Segment) mpegts() *mpegts.Segment {
-	return &mpegts.Segment{Config: s.Config, Sequence: s.Sequence, Video: s.video, Audio: s.audio, End: s.Start + s.Duration}
+	return &mpegts.Segment{
+		Config: s.Config, Sequence: s.Sequence, End: s.Start + s.Duration,
+		Video: s.video, Audio: s.audio, Timed: s.timed, Metadata: s.metadata,
+	}
 }

@@ -33,6 +33,10 @@ type timeline struct {
 	discontinuity uint64
 	initialize    *initSection
 
+	metadata []av.Sample // tags that wait for their part, oldest first
+	timed    bool        // there has been one
+	extra    uint64      // discontinuities that only MPEG-TS has had
+
 	held    []*Segment // oldest first; replaced, never changed in place
 	listed  int        // held[listed:] is in the playlist
 	bytes   int64      // of held
@@ -63,7 +67,7 @@ func newTimeline(o Options, from State, goesOn bool, served *servedMark) *timeli
 func (t *timeline) state(now time.Time) State {
 	return State{
 		Sequence:      t.nextSequence,
-		Discontinuity: t.discontinuity,
+		Discontinuity: t.discontinuity + t.extra, // above that of either format
 		Target:        t.cutter.Target,
 		PartTarget:    t.cutter.PartTarget,
 		At:            now,
@@ -98,11 +102,11 @@ func (t *timeline) place(s av.Sample, now time.Time) bool {
 		t.dropped++
 		return false
 	case hls.NewSegment:
-		t.endSegment(s.DTS, &s, now)
-		t.beginSegment(s, now)
+		t.endSegment(t.cutter.At(), &s, now)
+		t.beginSegment(s, t.cutter.At(), now)
 	case hls.NewPart:
-		t.endPart(s.DTS, &s, now)
-		t.partStart, t.partKey = s.DTS, s.Key && s.Kind == av.Video
+		t.endPart(t.cutter.At(), &s, now)
+		t.partStart, t.partKey = t.cutter.At(), s.Key && (s.Kind == av.Video || s.Config.Video == nil)
 	}
 	t.add(s)
 	return cut != hls.Continue
@@ -124,18 +128,25 @@ func (t *timeline) breakOff(now time.Time) bool {
 
 // lastEnd is the stream time at which the open segment's samples end.
 func (t *timeline) lastEnd() time.Duration {
-	end := t.open.Start
-	if n := len(t.open.video); n > 0 {
-		end = t.open.video[n-1].DTS + max(t.cutter.FrameDuration(), time.Millisecond)
-	} else if n := len(t.open.audio); n > 0 {
-		end = t.open.audio[n-1].DTS + max(t.cutter.FrameDuration(), time.Millisecond)
+	frame := max(t.cutter.FrameDuration(), time.Millisecond)
+	if n := len(t.open.video); n > t.partVideo {
+		return t.open.video[n-1].DTS + frame
+	}
+	end := t.partStart + time.Millisecond // a part of sound alone ends with its sound
+	if n := len(t.open.audio); n > t.partAudio {
+		last, track := t.open.audio[n-1], t.open.Config.Audio
+		length := time.Duration(track.Samples(last.Data)) * time.Second / time.Duration(track.Timescale)
+		end = max(end, last.DTS+length)
+	}
+	if t.cutter.PartTarget > 0 {
+		end = min(end, t.partStart+t.cutter.PartTarget)
 	}
 	return end
 }
 
-func (t *timeline) beginSegment(s av.Sample, now time.Time) {
+func (t *timeline) beginSegment(s av.Sample, at time.Duration, now time.Time) {
 	if t.wallAnchor.IsZero() || t.broken {
-		t.wallAnchor, t.streamAnchor = now, s.DTS
+		t.wallAnchor, t.streamAnchor = now, at
 	}
 	if t.initialize == nil || t.initialize.config != s.Config {
 		t.initialize = &initSection{number: t.nextInit, config: s.Config, made: now}
@@ -154,8 +165,8 @@ func (t *timeline) beginSegment(s av.Sample, now time.Time) {
 		DiscontinuitySequence: t.discontinuity,
 		Independent:           t.cutter.Independent(),
 		Config:                s.Config,
-		Start:                 s.DTS,
-		ProgramTime:           t.wallAnchor.Add(s.DTS - t.streamAnchor),
+		Start:                 at,
+		ProgramTime:           t.wallAnchor.Add(at - t.streamAnchor),
 		init:                  t.initialize,
 	}
 	if n := len(t.held); n > 0 { // about as many samples as in the last one
@@ -164,7 +175,7 @@ func (t *timeline) beginSegment(s av.Sample, now time.Time) {
 	}
 	t.nextSequence++
 	t.partVideo, t.partAudio = 0, 0
-	t.partStart, t.partKey = s.DTS, t.open.Independent
+	t.partStart, t.partKey = at, t.open.Independent
 }
 
 // add puts a sample into the open part. Where a track's last part ended at a
@@ -209,6 +220,10 @@ func (t *timeline) endPart(at time.Duration, next *av.Sample, now time.Time) {
 		t.audioEnd = p.audioEnd
 	}
 	t.partVideo, t.partAudio = len(seg.video), len(seg.audio)
+	if next == nil {
+		at = forever // nothing comes behind it that could hold a tag
+	}
+	p.metadata = t.takeMetadata(at)
 	if len(p.video)+len(p.audio) > 0 {
 		p.modified = now
 		seg.Parts = append(seg.Parts, p)
@@ -238,6 +253,7 @@ func (t *timeline) endSegment(at time.Duration, next *av.Sample, now time.Time) 
 	seg.Duration = at - seg.Start
 	seg.modified = now
 	seg.Independent = seg.Independent || len(seg.video) == 0 // sound needs no key frame
+	t.listMetadata(seg)
 	held := make([]*Segment, 0, len(t.held)+1)
 	held = append(append(held, t.held...), seg)
 	t.bytes += seg.Bytes
