@@ -179,7 +179,8 @@ func (p *Publisher) media(m message, timestamp uint32) error {
 		return p.sequenceStart(t, m)
 	case flv.Frame:
 	default:
-		return nil // nothing that decoding needs
+		p.pass(m)
+		return nil
 	}
 	if err := t.learn(m); err != nil {
 		return p.reject(err)
@@ -195,6 +196,17 @@ func (p *Publisher) media(m message, timestamp uint32) error {
 		p.stream.breakOff(p.now())
 	}
 	return p.accept(m)
+}
+
+// pass hands on what decoding does not need to those who read tags: the end of a
+// sequence, colours, the layout of channels.
+func (p *Publisher) pass(m message) {
+	if p.config == nil {
+		return
+	}
+	dts := max(p.clock.video.last, p.clock.audio.last)
+	flv.Seal(m.tag, m.typ, wireTime(dts))
+	p.stream.append(av.Frame{Kind: av.Data, DTS: dts, Config: p.config, Tag: m.tag, Data: flv.Body(m.tag)}, 0, false, p.now)
 }
 
 func (p *Publisher) intake(k av.Kind) *intake {
@@ -373,7 +385,7 @@ func (p *Publisher) accept(m message) error {
 			return p.reject(err)
 		}
 		key = m.packet.Key && idr
-		if key && track.Width == 0 { // some records leave it to the key frame
+		if key && (track.Width == 0 || track.Codec == av.VP9) { // its record leaves that to the key frame
 			if full, err := track.WithKeyFrame(m.packet.Data); err == nil && full != track {
 				t.next = full
 			}

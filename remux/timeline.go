@@ -102,11 +102,11 @@ func (t *timeline) place(s av.Sample, now time.Time) bool {
 		t.dropped++
 		return false
 	case hls.NewSegment:
-		t.endSegment(s.DTS, &s, now)
-		t.beginSegment(s, now)
+		t.endSegment(t.cutter.At(), &s, now)
+		t.beginSegment(s, t.cutter.At(), now)
 	case hls.NewPart:
-		t.endPart(s.DTS, &s, now)
-		t.partStart, t.partKey = s.DTS, s.Key && s.Kind == av.Video
+		t.endPart(t.cutter.At(), &s, now)
+		t.partStart, t.partKey = t.cutter.At(), s.Key && (s.Kind == av.Video || s.Config.Video == nil)
 	}
 	t.add(s)
 	return cut != hls.Continue
@@ -128,18 +128,25 @@ func (t *timeline) breakOff(now time.Time) bool {
 
 // lastEnd is the stream time at which the open segment's samples end.
 func (t *timeline) lastEnd() time.Duration {
-	end := t.open.Start
-	if n := len(t.open.video); n > 0 {
-		end = t.open.video[n-1].DTS + max(t.cutter.FrameDuration(), time.Millisecond)
-	} else if n := len(t.open.audio); n > 0 {
-		end = t.open.audio[n-1].DTS + max(t.cutter.FrameDuration(), time.Millisecond)
+	frame := max(t.cutter.FrameDuration(), time.Millisecond)
+	if n := len(t.open.video); n > t.partVideo {
+		return t.open.video[n-1].DTS + frame
+	}
+	end := t.partStart + time.Millisecond // a part of sound alone ends with its sound
+	if n := len(t.open.audio); n > t.partAudio {
+		last, track := t.open.audio[n-1], t.open.Config.Audio
+		length := time.Duration(track.Samples(last.Data)) * time.Second / time.Duration(track.Timescale)
+		end = max(end, last.DTS+length)
+	}
+	if t.cutter.PartTarget > 0 {
+		end = min(end, t.partStart+t.cutter.PartTarget)
 	}
 	return end
 }
 
-func (t *timeline) beginSegment(s av.Sample, now time.Time) {
+func (t *timeline) beginSegment(s av.Sample, at time.Duration, now time.Time) {
 	if t.wallAnchor.IsZero() || t.broken {
-		t.wallAnchor, t.streamAnchor = now, s.DTS
+		t.wallAnchor, t.streamAnchor = now, at
 	}
 	if t.initialize == nil || t.initialize.config != s.Config {
 		t.initialize = &initSection{number: t.nextInit, config: s.Config, made: now}
@@ -158,8 +165,8 @@ func (t *timeline) beginSegment(s av.Sample, now time.Time) {
 		DiscontinuitySequence: t.discontinuity,
 		Independent:           t.cutter.Independent(),
 		Config:                s.Config,
-		Start:                 s.DTS,
-		ProgramTime:           t.wallAnchor.Add(s.DTS - t.streamAnchor),
+		Start:                 at,
+		ProgramTime:           t.wallAnchor.Add(at - t.streamAnchor),
 		init:                  t.initialize,
 	}
 	if n := len(t.held); n > 0 { // about as many samples as in the last one
@@ -168,7 +175,7 @@ func (t *timeline) beginSegment(s av.Sample, now time.Time) {
 	}
 	t.nextSequence++
 	t.partVideo, t.partAudio = 0, 0
-	t.partStart, t.partKey = s.DTS, t.open.Independent
+	t.partStart, t.partKey = at, t.open.Independent
 }
 
 // add puts a sample into the open part. Where a track's last part ended at a
