@@ -32,9 +32,12 @@ type fanout struct {
 
 // fanoutLoop is one loop and its viewers.
 type fanoutLoop struct {
-	gather time.Duration // fixed
-	wake   chan struct{} // something to do before the interval is over; holds one
-	quit   chan struct{} // closed to cut all viewers off
+	// fixed
+	gather time.Duration
+	pause  time.Duration // skipPause, but in tests that have no time
+
+	wake chan struct{} // something to do before the interval is over; holds one
+	quit chan struct{} // closed to cut all viewers off
 
 	mu    sync.Mutex
 	added []*fanoutViewer // guarded by mu
@@ -103,6 +106,7 @@ func newFanout(gather time.Duration) *fanout {
 	for range runtime.GOMAXPROCS(0) {
 		l := &fanoutLoop{
 			gather:  gather,
+			pause:   skipPause,
 			wake:    make(chan struct{}, 1),
 			quit:    make(chan struct{}),
 			streams: map[*remux.Stream]*watched{},
@@ -174,12 +178,12 @@ func (l *fanoutLoop) run() {
 			l.turn(now, func(int, *fanoutViewer) bool { return true })
 			next = now.Add(max(l.gather, fanoutRetry))
 		}
-		timer.Reset(l.pause(next))
+		timer.Reset(l.idle(next))
 	}
 }
 
-// pause is the time until the next turn: none is needed while nobody watches.
-func (l *fanoutLoop) pause(next time.Time) time.Duration {
+// idle is the time until the next turn: none is needed while nobody watches.
+func (l *fanoutLoop) idle(next time.Time) time.Duration {
 	if len(l.viewers) == 0 {
 		return time.Hour
 	}
@@ -289,7 +293,7 @@ func (l *fanoutLoop) fill(v *fanoutViewer, now time.Time) error {
 	b := v.cursor.Take(l.room[:])
 	v.behind = b.More
 	if b.Skipped {
-		if v.skips++; now.Sub(v.skipped) < skipPause {
+		if v.skips++; now.Sub(v.skipped) < l.pause {
 			return errTooSlow
 		}
 		v.skipped = now

@@ -41,15 +41,12 @@ func (h *Handler) flv(w http.ResponseWriter, r *http.Request, s *remux.Stream) e
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	if n := h.watching.Add(1); h.config.MaxViewers > 0 && n > int64(h.config.MaxViewers) {
-		h.watching.Add(-1)
+	if !h.viewers.enter() {
 		return unavailable("too many viewers")
 	}
-	h.viewers.Add(1)
 	remote := r.RemoteAddr // the request must not live as long as its viewer
 	left := func(reason error, skips int) {
-		h.watching.Add(-1)
-		h.viewers.Done()
+		h.viewers.leave()
 		h.log.Debug("viewer left", "stream", s.Name.String(), "protocol", "http-flv", "remote", remote, "reason", reason, "skips", skips)
 	}
 	ctx, cancel := context.WithCancel(r.Context())

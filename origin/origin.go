@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,10 +39,9 @@ type Handler struct {
 	config Config
 	log    *slog.Logger
 
-	fanout   *fanout
-	viewers  sync.WaitGroup
-	watching atomic.Int64 // HTTP-FLV viewers
-	waiting  atomic.Int64 // HLS requests that wait for what is not there yet
+	fanout  *fanout
+	viewers gate         // of endless bodies
+	waiting atomic.Int64 // HLS requests that wait for what is not there yet
 
 	base   context.Context // ends with Shutdown
 	cancel context.CancelFunc
@@ -54,7 +52,7 @@ const maxWaiting = 20000
 
 // New returns a Handler. Shutdown ends what it has started.
 func New(c Config) *Handler {
-	h := &Handler{config: c, log: c.Logger, fanout: newFanout(c.FLVGather)}
+	h := &Handler{config: c, log: c.Logger, fanout: newFanout(c.FLVGather), viewers: gate{limit: c.MaxViewers}}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -63,17 +61,13 @@ func New(c Config) *Handler {
 }
 
 // Viewers returns how many HTTP-FLV viewers are attached.
-func (h *Handler) Viewers() int { return int(h.watching.Load()) }
+func (h *Handler) Viewers() int { return h.viewers.count() }
 
 // Shutdown waits for HTTP-FLV viewers, whose connections http.Server.Shutdown does
 // not know of, to read what is left of their streams (Registry.Close ends those).
 // When ctx is done first, it cuts them off and returns its error.
 func (h *Handler) Shutdown(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		h.viewers.Wait()
-		close(done)
-	}()
+	done := h.viewers.shut()
 	var err error
 	select {
 	case <-done:

@@ -388,7 +388,7 @@ func TestFLV(t *testing.T) {
 
 func TestTooManyViewers(t *testing.T) {
 	f := start(t, 5)
-	f.handler.config.MaxViewers = 1
+	f.handler.viewers.limit = 1
 	res, err := http.Get(f.server.URL + "/live/x.flv")
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,105 @@
+package remux
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"headwater/remux/av"
+	"headwater/remux/flv"
+)
+
+// intake is one track's state.
+type intake struct {
+	track     *av.Track // in force
+	next      *av.Track // takes over at the next key frame
+	described uint64    // the frame header that track or next was made from
+	samples   sampleClock
+	keyed     bool // a key frame has been seen in this session
+}
+
+// sequenceStart learns a track. The same header again changes nothing.
+func (p *Publisher) sequenceStart(t *intake, m message) error {
+	if known := t.newest(); known != nil && known.Codec == m.packet.Codec && bytes.Equal(flv.Body(known.Header), flv.Body(m.tag)) {
+		return nil
+	}
+	var track *av.Track
+	var err error
+	if m.kind == av.Video {
+		track, err = av.NewVideoTrack(m.packet.Codec, m.packet.Data)
+	} else {
+		track, err = av.NewAudioTrack(m.packet.Codec, m.packet.Data)
+	}
+	if err != nil {
+		return p.reject(err)
+	}
+	track.Header = m.tag
+	if t.track != nil && bytes.Equal(flv.Body(t.track.Header), flv.Body(m.tag)) {
+		t.next = nil // back to what is in force
+		return nil
+	}
+	t.next = track
+	return nil
+}
+
+// newest is the track that the next frames should belong to.
+func (t *intake) newest() *av.Track {
+	if t.next != nil {
+		return t.next
+	}
+	return t.track
+}
+
+// learn makes a track from a frame whose codec has no sequence header, where that
+// frame says something new.
+func (t *intake) learn(m message) error {
+	if !selfDescribing(m.packet.Codec) {
+		return nil
+	}
+	mark := describes(m.packet.Codec, m.packet.Data)
+	known := t.newest()
+	if known != nil && known.Codec == m.packet.Codec && mark == t.described {
+		return nil
+	}
+	track, err := av.NewAudioTrack(m.packet.Codec, m.packet.Data)
+	if err != nil {
+		return err
+	}
+	t.described = mark
+	if !sameTrack(known, track) {
+		t.next = track
+	}
+	return nil
+}
+
+// describes returns those bits of a frame's header that say how to decode it, and
+// not how long it is: what is equal needs no second look.
+func describes(c av.Codec, data []byte) uint64 {
+	if len(data) < 8 {
+		return 0
+	}
+	b := binary.BigEndian.Uint64(data)
+	switch c {
+	case av.MP3: // version, layer; sampling rate; mono or not (ISO 11172-3, 2.4.2.3)
+		mono := b >> 38 & 3
+		if mono != 3 {
+			mono = 0
+		}
+		return b&0x001e_0c00_0000_0000 | mono
+	case av.AC3: // fscod, bsid, acmod (ATSC A/52, 5.3)
+		return b & 0x0000_0000_c0f8_e000
+	}
+	return b & 0x0000_0000_cff8_0000 // E-AC-3: fscod, acmod, lfeon, bsid (A/52 E.1.2)
+}
+
+// selfDescribing codecs have no sequence header in FLV: each frame says it all.
+func selfDescribing(c av.Codec) bool {
+	return c == av.MP3 || c == av.AC3 || c == av.EAC3
+}
+
+func sameTrack(a, b *av.Track) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Codec == b.Codec && a.SampleRate == b.SampleRate && a.Channels == b.Channels &&
+		bytes.Equal(a.Record, b.Record)
+}
