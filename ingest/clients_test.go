@@ -153,7 +153,9 @@ func TestFFmpegLongAfterStart(t *testing.T) {
 // TestClientsUnderstandRefusals checks that encoders stop and show the reason.
 func TestClientsUnderstandRefusals(t *testing.T) {
 	h := newHarness(t, func(c *Config) {
-		c.Authorize = func(context.Context, PublishRequest) error { return Denied("the key is wrong, dear user") }
+		c.Authorize = func(context.Context, PublishRequest) (Grant, error) {
+			return Grant{}, Denied("the key is wrong, dear user")
+		}
 	})
 	out := run(t, "ffmpeg", "-hide_banner", "-loglevel", "info", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25",
 		"-t", "2", "-c:v", "libx264", "-f", "flv", "rtmp://"+h.addr+"/live/x?key=y")

@@ -17,12 +17,12 @@ type Config struct {
 	Registry *remux.Registry // where streams are published; required
 	Logger   *slog.Logger    // nil: no log
 
-	// Authorize decides who may publish. It is called on the publisher's own
-	// goroutine, so that it may take its time, which AuthorizeTimeout bounds. A
-	// *Refusal that it returns is told to the encoder, word by word; of any
-	// other error the encoder learns no more than that it was refused. nil:
-	// everybody may publish.
-	Authorize func(ctx context.Context, r PublishRequest) error
+	// Authorize decides who may publish, and under which name. It is called on
+	// the publisher's own goroutine, so that it may take its time, which
+	// AuthorizeTimeout bounds. A *Refusal that it returns is told to the encoder,
+	// word by word; of any other error the encoder learns no more than that it
+	// was refused. nil: everybody may publish under the name asked for.
+	Authorize func(ctx context.Context, r PublishRequest) (Grant, error)
 
 	// AuthorizePlay decides who may play, like Authorize. nil: everybody may.
 	AuthorizePlay func(ctx context.Context, r PlayRequest) error
@@ -38,8 +38,8 @@ type Config struct {
 	RelayID string
 
 	// Takeover lets a second publisher of a name replace the first, so that an
-	// encoder gets back in whose old connection nobody has noticed to be dead.
-	// false: the second is refused.
+	// encoder gets back in whose old connection nobody has noticed to be dead. It
+	// is for those whose Grant is Proved; any other is refused. false: all are.
 	Takeover bool
 
 	MaxConnections           int // open at once; more are closed on sight. 0: 1000
@@ -70,7 +70,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Authorize == nil {
-		c.Authorize = func(context.Context, PublishRequest) error { return nil }
+		c.Authorize = func(_ context.Context, r PublishRequest) (Grant, error) { return Grant{Name: r.Name}, nil }
 	}
 	if c.AuthorizePlay == nil {
 		c.AuthorizePlay = func(context.Context, PlayRequest) error { return nil }

@@ -45,7 +45,7 @@ func (s *session) newPlayRequest(p rtmp.Play) (PlayRequest, error) {
 	name, query, err := parseTarget(p.Connect, p.Name)
 	return PlayRequest{
 		Session: s.id, Remote: s.remote, Name: name, Query: query,
-		Player: printable(p.Connect.FlashVer), Page: printable(p.Connect.PageURL),
+		Player: printable(p.Connect.FlashVer, longestText), Page: printable(p.Connect.PageURL, longestText),
 	}, err
 }
 

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"net/url"
@@ -13,32 +12,39 @@ import (
 )
 
 // PublishRequest is what Authorize decides about. Printed or logged it shows no
-// secret, and so none of the query.
+// secret, and so neither the name, which may be one, nor URL and query.
 type PublishRequest struct {
 	Remote  netip.AddrPort
-	Name    remux.Name
-	Encoder string // what the encoder calls itself
+	Name    remux.Name // as it was typed; the public name is the Grant's
+	Encoder string     // what the encoder calls itself
+	TCURL   string     // the URL that it connected to, as it sent it
 	// Query holds the parameters of the stream key (NAME?key=SECRET), then
 	// those of the application, then those of the URL. Where a parameter is
 	// given twice, Get returns the one that stands first in this order.
 	Query url.Values
 }
 
-// String shows who asks for what.
-func (r PublishRequest) String() string { return fmt.Sprintf("%s from %s", r.Name, r.Remote) }
+// String shows who asks.
+func (r PublishRequest) String() string { return "publisher at " + r.Remote.String() }
 
-// GoString keeps %#v from showing the query.
+// GoString keeps %#v from showing the rest.
 func (r PublishRequest) GoString() string { return "ingest.PublishRequest(" + r.String() + ")" }
 
-// LogValue keeps the query out of logs.
+// LogValue keeps the rest out of logs.
 func (r PublishRequest) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("name", r.Name.String()), slog.String("remote", r.Remote.String()))
+	return slog.GroupValue(slog.String("remote", r.Remote.String()))
 }
+
+// MarshalText keeps the rest out of JSON.
+func (r PublishRequest) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // newRequest reads a publish request.
 func newRequest(remote netip.AddrPort, p rtmp.Publish) (PublishRequest, error) {
 	name, query, err := parseTarget(p.Connect, p.Name)
-	return PublishRequest{Remote: remote, Name: name, Encoder: printable(p.Connect.FlashVer), Query: query}, err
+	return PublishRequest{
+		Remote: remote, Name: name, Query: query,
+		Encoder: printable(p.Connect.FlashVer, longestText), TCURL: printable(p.Connect.TcURL, longestURL),
+	}, err
 }
 
 // parseTarget finds the name and the parameters in what the peer sent. Encoders put
@@ -63,9 +69,14 @@ func parseTarget(c rtmp.Connect, key string) (name remux.Name, params url.Values
 	return name, params, err
 }
 
-// printable cuts free text down to what a log line should hold.
-func printable(s string) string {
-	const longest = 128
+// How much of an encoder's free text is kept.
+const (
+	longestText = 128
+	longestURL  = 1024
+)
+
+// printable cuts free text down to what a log line or a callback should hold.
+func printable(s string, longest int) string {
 	s = strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7f || 0x80 <= c && c < 0xa0 {
 			return '.'
@@ -81,18 +92,26 @@ func printable(s string) string {
 type Refusal struct {
 	code        string
 	Description string
+	Detail      string // why, for the log alone; holds no secret; may be empty
+	Name        string // of what, likewise
 }
 
 func (r *Refusal) Error() string { return r.Description }
 
 // Denied refuses who cannot show the right to publish.
-func Denied(description string) *Refusal { return &Refusal{rtmp.PublishDenied, description} }
+func Denied(description string) *Refusal {
+	return &Refusal{code: rtmp.PublishDenied, Description: description}
+}
 
 // Rejected refuses what may be tried again another time: limits, maintenance.
-func Rejected(description string) *Refusal { return &Refusal{rtmp.PublishRejected, description} }
+func Rejected(description string) *Refusal {
+	return &Refusal{code: rtmp.PublishRejected, Description: description}
+}
 
 // BadName refuses a name that cannot be published to.
-func BadName(description string) *Refusal { return &Refusal{rtmp.PublishBadName, description} }
+func BadName(description string) *Refusal {
+	return &Refusal{code: rtmp.PublishBadName, Description: description}
+}
 
 // status returns what the encoder is told about err.
 func status(err error) *rtmp.Status {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/big"
 	"net"
@@ -120,7 +121,7 @@ func TestNames(t *testing.T) {
 		t.Run(c.app[:min(len(c.app), 10)]+" "+c.key[:min(len(c.key), 10)], func(t *testing.T) {
 			var request PublishRequest
 			h := newHarness(t, func(cfg *Config) {
-				cfg.Authorize = func(_ context.Context, r PublishRequest) error { request = r; return nil }
+				cfg.Authorize = func(_ context.Context, r PublishRequest) (Grant, error) { request = r; return Grant{Name: r.Name}, nil }
 			})
 			e := h.dial(t)
 			code, text := e.ask(c.app, c.tcURL, c.key)
@@ -150,21 +151,26 @@ func TestNames(t *testing.T) {
 // TestSecretsStaySecret looks for the key wherever words come out.
 func TestSecretsStaySecret(t *testing.T) {
 	const secret = "hunter2"
-	h := newHarness(t, func(c *Config) {
+	var h *harness
+	h = newHarness(t, func(c *Config) {
 		log := c.Logger
-		c.Authorize = func(_ context.Context, r PublishRequest) error {
+		c.Authorize = func(_ context.Context, r PublishRequest) (Grant, error) {
 			log.Info("asked", "request", r)
 			log.Info(fmt.Sprintf("%v %+v %#v %s", r, r, r, r))
+			slog.New(slog.NewJSONHandler(&h.log, nil)).Info("asked", "request", struct{ R PublishRequest }{r})
+			if r.Name.Stream == secret {
+				return Grant{Name: remux.Name{App: "live", Stream: "public"}, Key: "k"}, nil
+			}
 			if r.Query.Get("key") != secret {
-				return Denied("wrong key")
+				return Grant{}, Denied("wrong key")
 			}
 			if r.Name.Stream == "no" {
-				return fmt.Errorf("no for a reason")
+				return Grant{}, fmt.Errorf("no for a reason")
 			}
-			return nil
+			return Grant{Name: r.Name}, nil
 		}
 	})
-	for _, key := range []string{"x?key=" + secret, "no?key=" + secret, "a b?key=" + secret, "y?key=wrong" + secret} {
+	for _, key := range []string{"x?key=" + secret, "no?key=" + secret, "a b?key=" + secret, "y?key=wrong" + secret, secret, secret + "?a=1", "wrong" + secret, secret + " "} {
 		e := h.dial(t)
 		_, text := e.ask("live?token="+secret, "rtmp://h/live?token="+secret, key)
 		if strings.Contains(text, secret) {
@@ -176,8 +182,11 @@ func TestSecretsStaySecret(t *testing.T) {
 	if strings.Contains(h.log.String(), secret) {
 		t.Error("the log shows a secret")
 	}
-	if len(h.logged("asked", "live/x")) == 0 {
+	if len(h.logged("asked", "127.0.0.1")) == 0 {
 		t.Error("requests cannot be logged")
+	}
+	if len(h.logged("publish started", "name=live/public", "key=k")) != 2 {
+		t.Error("the public name is not logged")
 	}
 }
 
@@ -193,7 +202,7 @@ func TestRefusals(t *testing.T) {
 		{errors.New("cannot reach 10.0.0.1"), "NetStream.Publish.Rejected", "publishing was refused"},
 	} {
 		h := newHarness(t, func(cfg *Config) {
-			cfg.Authorize = func(context.Context, PublishRequest) error { return c.err }
+			cfg.Authorize = func(context.Context, PublishRequest) (Grant, error) { return Grant{}, c.err }
 		})
 		e := h.dial(t)
 		code, text := e.ask("live", "", "x")
@@ -205,7 +214,7 @@ func TestRefusals(t *testing.T) {
 		if st := h.Stats(); st.Refused[c.code] != 1 || st.Ended[Refused] != 1 {
 			t.Errorf("stats %+v", st)
 		}
-		if len(h.logged("publish refused", "name=live/x", "code="+c.code, c.err.Error())) != 1 {
+		if len(h.logged("publish refused", "code="+c.code, c.err.Error())) != 1 {
 			t.Errorf("%v is not in the log", c.err)
 		}
 		if len(h.streams) > 0 {
@@ -219,12 +228,12 @@ func TestRefusals(t *testing.T) {
 func TestAuthorizeIsBounded(t *testing.T) {
 	h := newHarness(t, func(c *Config) {
 		c.AuthorizeTimeout = 300 * time.Millisecond
-		c.Authorize = func(ctx context.Context, r PublishRequest) error {
+		c.Authorize = func(ctx context.Context, r PublishRequest) (Grant, error) {
 			if r.Name.Stream == "slow" {
 				<-ctx.Done()
-				return ctx.Err()
+				return Grant{}, ctx.Err()
 			}
-			return nil
+			return Grant{Name: r.Name}, nil
 		}
 	})
 	slow := h.dial(t)
@@ -550,10 +559,10 @@ func TestShutdown(t *testing.T) {
 func TestShutdownWhileAuthorizing(t *testing.T) {
 	asked := make(chan struct{})
 	h := newHarness(t, func(c *Config) {
-		c.Authorize = func(ctx context.Context, _ PublishRequest) error {
+		c.Authorize = func(ctx context.Context, _ PublishRequest) (Grant, error) {
 			close(asked)
 			<-ctx.Done()
-			return ctx.Err()
+			return Grant{}, ctx.Err()
 		}
 	})
 	e := h.dial(t)
@@ -577,10 +586,10 @@ func TestShutdownGivesUp(t *testing.T) {
 	release := make(chan struct{})
 	asked := make(chan struct{})
 	h := newHarness(t, func(c *Config) {
-		c.Authorize = func(context.Context, PublishRequest) error {
+		c.Authorize = func(_ context.Context, r PublishRequest) (Grant, error) {
 			close(asked)
 			<-release
-			return nil
+			return Grant{Name: r.Name}, nil
 		}
 	})
 	e := h.dial(t)
@@ -651,7 +660,12 @@ func TestEviction(t *testing.T) {
 		}, "NetStream.Publish.Rejected", Kicked},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHarness(t, func(cfg *Config) { cfg.Takeover = true })
+			h := newHarness(t, func(cfg *Config) {
+				cfg.Takeover = true
+				cfg.Authorize = func(_ context.Context, r PublishRequest) (Grant, error) {
+					return Grant{Name: r.Name, Proved: true}, nil
+				}
+			})
 			h.publish = func(n remux.Name, claim remux.Claim) (sink, error) { return h.config.Registry.Publish(n, claim) }
 			first := h.encoder(t, "live", "x")
 			first.frames(10)

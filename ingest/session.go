@@ -31,7 +31,7 @@ type session struct {
 	begun  chan struct{} // closed when rtmp is set
 
 	// owned by the session's goroutine
-	name      remux.Name
+	grant     Grant
 	sink      sink
 	log       *slog.Logger
 	published time.Time
@@ -53,41 +53,62 @@ func (s *session) Publish(p rtmp.Publish) error {
 		return s.refuse(BadName(err.Error()))
 	}
 	if err := s.claim(r); err != nil {
-		return s.refuse(err, "name", r.Name.String())
+		return s.refuse(err)
 	}
-	s.name, s.published = r.Name, time.Now()
+	s.published = time.Now()
 	s.bytes.Store(0)
 	s.messages.Store(0)
 	s.publishing.Store(true)
-	s.server.vias.set(r.Name, s, p.Connect.Via)
-	s.log = s.server.config.Logger.With("session", s.id, "name", r.Name.String(), "remote", s.remote.String())
-	s.log.Info("publish started", "encoder", r.Encoder)
+	s.server.vias.set(s.grant.Name, s, p.Connect.Via)
+	s.log = s.server.config.Logger.With("session", s.id, "name", s.grant.Name.String(), "remote", s.remote.String())
+	s.log.Info("publish started", "encoder", r.Encoder, "key", s.grant.Key)
 	return nil
 }
 
-// refuse counts and logs a refusal, and returns what the encoder is told.
-func (s *session) refuse(err error, attrs ...any) error {
+// refuse counts and logs a refusal, and returns what the encoder is told. The name
+// that was asked for is logged only where the Refusal gives one: it may be a
+// secret.
+func (s *session) refuse(err error) error {
 	st := status(err)
 	s.server.stats.refused(st.Code)
-	attrs = append(attrs, "session", s.id, "remote", s.remote.String(), "code", st.Code, "reason", err.Error())
+	attrs := []any{"session", s.id, "remote", s.remote.String(), "code", st.Code, "reason", err.Error()}
+	if r, ok := errors.AsType[*Refusal](err); ok {
+		if r.Name != "" {
+			attrs = append(attrs, "name", r.Name)
+		}
+		if r.Detail != "" {
+			attrs = append(attrs, "detail", r.Detail)
+		}
+	}
 	s.server.warn(st.Code, "publish refused", attrs...)
 	return st
 }
 
+// claim gets the permission to publish and the name that it is for.
 func (s *session) claim(r PublishRequest) error {
 	ctx, cancel := context.WithTimeout(s.server.ctx, s.server.config.AuthorizeTimeout)
 	defer cancel()
-	if err := s.server.config.Authorize(ctx, r); err != nil {
+	grant, err := s.server.config.Authorize(ctx, r)
+	if err != nil {
 		return err
 	}
-	sink, err := s.server.publish(r.Name, remux.Claim{Takeover: s.server.config.Takeover, Evicted: s.stop})
+	claimed := false
+	defer func() {
+		if !claimed {
+			grant.done(End{Reason: Refused})
+		}
+	}()
+	takeover := s.server.config.Takeover && grant.Proved
+	sink, err := s.server.publish(grant.Name, remux.Claim{Takeover: takeover, Evicted: s.stop})
 	switch {
 	case errors.Is(err, remux.ErrBusy):
-		return BadName(fmt.Sprintf("%s is being published already", r.Name))
+		refusal := BadName(fmt.Sprintf("%s is being published already", grant.Name))
+		refusal.Name = grant.Name.String()
+		return refusal
 	case err != nil:
-		return fmt.Errorf("publish %s: %w", r.Name, err)
+		return fmt.Errorf("publish %s: %w", grant.Name, err)
 	}
-	s.sink = sink
+	s.grant, s.sink, claimed = grant, sink, true
 	return nil
 }
 
@@ -114,14 +135,15 @@ func (e *streamError) Unwrap() error { return e.err }
 // Unpublish gives the name back.
 func (s *session) Unpublish(err error) {
 	<-s.begun
-	s.server.vias.drop(s.name, s)
+	s.server.vias.drop(s.grant.Name, s)
 	s.sink.Close()
 	s.publishing.Store(false)
 	bytes, messages := s.bytes.Load(), s.messages.Load()
 	s.server.stats.published(messages, bytes)
-	why := reasonOf(err)
+	why, duration := reasonOf(err), time.Since(s.published)
+	s.grant.done(End{why, bytes, duration})
 	attrs := []any{
-		"reason", why, "duration", time.Since(s.published).Round(time.Millisecond),
+		"reason", why, "duration", duration.Round(time.Millisecond),
 		"bytes", bytes, "messages", messages, "ignored", s.rtmp.Ignored(),
 	}
 	if c, ok := s.sink.(*remux.Publisher); ok {
@@ -132,7 +154,7 @@ func (s *session) Unpublish(err error) {
 		attrs = append(attrs, "error", err.Error())
 	}
 	s.log.Info("publish ended", attrs...)
-	s.sink = nil
+	s.sink, s.grant = nil, Grant{}
 }
 
 // stop ends the session from another goroutine: the server closes, or the

@@ -38,18 +38,18 @@ func newPublishKey(key string, configured bool) *publishKey {
 }
 
 // authorize is the Authorize of ingest.Config.
-func (k *publishKey) authorize(ctx context.Context, r ingest.PublishRequest) error {
+func (k *publishKey) authorize(ctx context.Context, r ingest.PublishRequest) (ingest.Grant, error) {
 	if k.allows(r.Remote.Addr(), r.Query.Get("key")) {
-		return nil
+		return ingest.Grant{Name: r.Name}, nil
 	}
 	select {
 	case <-time.After(wrongKeyDelay):
 	case <-ctx.Done():
 	}
 	if r.Query.Has("key") {
-		return ingest.Denied("the publish key is wrong")
+		return ingest.Grant{}, ingest.Denied("the publish key is wrong")
 	}
-	return ingest.Denied("a publish key is needed: the Stream Key is NAME?key=SECRET")
+	return ingest.Grant{}, ingest.Denied("a publish key is needed: the Stream Key is NAME?key=SECRET")
 }
 
 // allows reports whether a publisher at addr that showed key may publish.

@@ -51,7 +51,7 @@ func TestAuthorize(t *testing.T) {
 				t.Fatal(err)
 			}
 			start := time.Now()
-			err = k.authorize(t.Context(), ingest.PublishRequest{Remote: netip.MustParseAddrPort("192.0.2.7:5"), Query: values})
+			_, err = k.authorize(t.Context(), ingest.PublishRequest{Remote: netip.MustParseAddrPort("192.0.2.7:5"), Query: values})
 			waited := time.Since(start)
 			if wants == "" {
 				if err != nil || waited > 0 {
