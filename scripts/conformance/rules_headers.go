@@ -174,13 +174,13 @@ func checkLastModified(v *view, r *report) {
 
 // stalledAt says whether no publisher was at work at a time.
 func (v *view) stalledAt(at time.Time) bool {
-	stalled := false
+	var last Event
 	for _, e := range v.rec.Events {
-		if e.At.Before(at) {
-			stalled = e.Kind == Stalled || e.Kind == Left || e.Kind == Restarted
+		if e.At.Before(at) && e.At.After(last.At) {
+			last = e
 		}
 	}
-	return stalled
+	return last.Kind == Stalled || last.Kind == Left || last.Kind == Restarted
 }
 
 func checkLength(v *view, r *report) {
