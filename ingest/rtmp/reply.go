@@ -20,7 +20,7 @@ var fourCCs = Array{"avc1", "hvc1", "av01", "vp09", "mp4a", "Opus", "fLaC", "ac-
 const (
 	canDecode  = 1 // FourCcInfoMask
 	canForward = 4
-	capsModEx  = 4 // CapsExMask
+	capsEx     = 2 | 4 | 8 // CapsExMask: multitrack, ModEx, its nanoseconds
 )
 
 // translate appends the peer's version of go-rtmp's answer, whose values are
@@ -74,7 +74,7 @@ func enhancedProperties() Object {
 	return Object{
 		{"fourCcList", fourCCs},
 		{"videoFourCcInfoMap", video}, {"audioFourCcInfoMap", audio},
-		{"capsEx", capsModEx},
+		{"capsEx", capsEx},
 	}
 }
 

@@ -38,7 +38,7 @@ func TestConnectEnhanced(t *testing.T) {
 		"fourCcList: [avc1 hvc1 av01 vp09 mp4a Opus fLaC ac-3 ec-3 .mp3]",
 		"videoFourCcInfoMap: {avc1: 4, hvc1: 4, av01: 4, vp09: 4}",
 		"audioFourCcInfoMap: {mp4a: 4, Opus: 4, fLaC: 4, ac-3: 4, ec-3: 4, .mp3: 4}",
-		"capsEx: 4",
+		"capsEx: 14",
 		"NetConnection.Connect.Success",
 	} {
 		if !strings.Contains(got, s) {
