@@ -15,23 +15,37 @@ package config
 import (
 	"net/netip"
 	"time"
+
+	"headwater/cmd/headwater/access"
 )
 
 // Config is the whole configuration.
 type Config struct {
-	RTMP          RTMP          `yaml:"rtmp"`
-	RTMPS         TLS           `yaml:"rtmps"`
-	HTTP          HTTP          `yaml:"http"`
-	HTTPS         TLS           `yaml:"https"`
-	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
-	Admin         Admin         `yaml:"admin"`
-	Data          string        `yaml:"data"` // folder of the state that outlives a restart; made when first needed
-	Publish       Publish       `yaml:"publish"`
-	HLS           HLS           `yaml:"hls"`
-	Stream        Stream        `yaml:"stream"`
-	Log           Log           `yaml:"log"`
-	Shutdown      Shutdown      `yaml:"shutdown"`
+	RTMP          RTMP             `yaml:"rtmp"`
+	RTMPS         TLS              `yaml:"rtmps"`
+	HTTP          HTTP             `yaml:"http"`
+	HTTPS         TLS              `yaml:"https"`
+	ProxyProtocol ProxyProtocol    `yaml:"proxy_protocol"`
+	Admin         Admin            `yaml:"admin"`
+	Data          string           `yaml:"data"` // folder of the state that outlives a restart; made when first needed
+	Publish       Publish          `yaml:"publish"`
+	Play          access.Playing   `yaml:"play"`
+	Tokens        access.Tokens    `yaml:"tokens"`
+	JWT           access.JWT       `yaml:"jwt"`
+	Callbacks     access.Callbacks `yaml:"callbacks"`
+	HLS           HLS              `yaml:"hls"`
+	Stream        Stream           `yaml:"stream"`
+	Log           Log              `yaml:"log"`
+	Shutdown      Shutdown         `yaml:"shutdown"`
 }
+
+// Access returns what says who may publish and play.
+func (c *Config) Access() access.Config {
+	return access.Config{Publish: c.Publish.Publishing, Play: c.Play, Tokens: c.Tokens, JWT: c.JWT, Callbacks: c.Callbacks}
+}
+
+// Secret is a value that no log, error or dump shows.
+type Secret = access.Secret
 
 // RTMP is the listener that publishers connect to, and the patience it has with
 // them.
@@ -85,8 +99,8 @@ type Admin struct {
 
 // Publish says who may publish.
 type Publish struct {
-	Key      Secret `yaml:"key"`      // "": one is made and kept under Data, and loopback needs none
-	Takeover bool   `yaml:"takeover"` // a second publisher of a name replaces the first; false: it is refused
+	access.Publishing
+	Takeover bool `yaml:"takeover"` // a second publisher that has shown a right to its name replaces the first; false: it is refused
 }
 
 // HLS is how streams are cut.
@@ -119,6 +133,7 @@ type Shutdown struct {
 
 // Default returns the configuration of a server that was told nothing.
 func Default() Config {
+	open := access.DefaultConfig()
 	return Config{
 		RTMP: RTMP{
 			Listen:                   ":1935",
@@ -141,9 +156,13 @@ func Default() Config {
 			FLVGather:                100 * time.Millisecond,
 			StartHold:                5 * time.Second,
 		},
-		Admin:   Admin{Listen: "127.0.0.1:8081"},
-		Data:    "./data",
-		Publish: Publish{Takeover: true},
+		Admin:     Admin{Listen: "127.0.0.1:8081"},
+		Data:      "./data",
+		Publish:   Publish{Publishing: open.Publish, Takeover: true},
+		Play:      open.Play,
+		Tokens:    open.Tokens,
+		JWT:       open.JWT,
+		Callbacks: open.Callbacks,
 		HLS: HLS{
 			SegmentDuration:    2 * time.Second,
 			MaxSegmentDuration: 10 * time.Second,

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -72,6 +74,11 @@ func (l *loader) entry(name, path string, entry *ast.MappingValueNode) {
 	key := path + entry.Key.GetToken().Value
 	leaf, isLeaf := l.leaves[key]
 	switch {
+	case isLeaf && leaf.isTree():
+		if err := leaf.setNode(entry.Value); err != nil {
+			l.fail(Problem{Where: at(name, entry.Key), Key: key, Text: err.Error()})
+		}
+		l.where[key] = at(name, entry.Key)
 	case isLeaf:
 		value, err := leaf.text(entry.Value)
 		if err == nil {
@@ -82,13 +89,18 @@ func (l *loader) entry(name, path string, entry *ast.MappingValueNode) {
 	case l.isSection(key):
 		l.section(name, key+".", entry.Value)
 	default:
-		text := "no such key"
-		if near := nearestKey(key); near != "" {
+		text, near := "no such key", nearestKey(key)
+		if near != "" {
 			text += "; did you mean " + near + "?"
+		} else if !plainKey.MatchString(key) || path == "publish." {
+			key = path + "(not shown)" // it may be a stream key that was not indented
 		}
 		l.fail(Problem{Where: at(name, entry.Key), Key: key, Text: text})
 	}
 }
+
+// plainKey matches what looks like a key of this program.
+var plainKey = regexp.MustCompile(`^[a-z_.]{1,64}$`)
 
 // text returns what stands in the file as it would stand in the environment.
 func (l leaf) text(node ast.Node) (string, error) {
@@ -131,9 +143,21 @@ func at(name string, node ast.Node) string {
 	return fmt.Sprintf("%s:%d", name, node.GetToken().Position.Line)
 }
 
+// definedTwice matches what the parser says of a key that is given twice.
+var definedTwice = regexp.MustCompile(`^mapping key "(.*)" already defined`)
+
+// isPartOfKey reports whether s is a section or the last part of some key.
+func isPartOfKey(s string) bool {
+	return slices.ContainsFunc(Keys(), func(key string) bool { return slices.Contains(strings.Split(key, "."), s) })
+}
+
 func syntaxProblem(name string, err error) Problem {
 	if e, ok := errors.AsType[yaml.Error](err); ok && e.GetToken() != nil {
-		return Problem{Where: fmt.Sprintf("%s:%d", name, e.GetToken().Position.Line), Text: e.GetMessage()}
+		text := e.GetMessage()
+		if m := definedTwice.FindStringSubmatch(text); m != nil && !isPartOfKey(m[1]) {
+			text = "a key is given twice" // it may be a stream key
+		}
+		return Problem{Where: fmt.Sprintf("%s:%d", name, e.GetToken().Position.Line), Text: text}
 	}
 	return Problem{Where: name, Text: err.Error()}
 }

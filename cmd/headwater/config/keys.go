@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"headwater/cmd/headwater/access"
 )
 
 // EnvPrefix begins the name of every environment variable that sets a key.
@@ -23,9 +25,12 @@ func leaves(c *Config) []leaf { return appendLeaves(nil, "", reflect.ValueOf(c).
 func appendLeaves(ls []leaf, path string, section reflect.Value) []leaf {
 	for i := range section.NumField() {
 		key := path + section.Type().Field(i).Tag.Get("yaml")
-		if f := section.Field(i); f.Kind() == reflect.Struct {
+		switch f := section.Field(i); {
+		case section.Type().Field(i).Anonymous: // its keys are the section's
+			ls = appendLeaves(ls, path, f)
+		case f.Kind() == reflect.Struct:
 			ls = appendLeaves(ls, key+".", f)
-		} else {
+		default:
 			ls = append(ls, leaf{key, f})
 		}
 	}
@@ -46,9 +51,9 @@ func EnvName(key string) string {
 	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// isList reports whether the field holds any number of values. The file has them
-// as a sequence, the environment and flags with commas between them.
-func (l leaf) isList() bool { return l.field.Kind() == reflect.Slice }
+// isList reports whether the field holds any number of plain values. The file has
+// them as a sequence, the environment and flags with commas between them.
+func (l leaf) isList() bool { return l.field.Kind() == reflect.Slice && !l.isTree() }
 
 // set reads a value as the field's type asks.
 func (l leaf) set(value string) error {
@@ -57,6 +62,8 @@ func (l leaf) set(value string) error {
 		*p = value
 	case *Secret:
 		*p = Secret(value)
+	case *access.Endpoint:
+		*p = access.Endpoint(value)
 	case *bool:
 		if value != "true" && value != "false" {
 			return fmt.Errorf("%q is neither true nor false", value)
@@ -87,11 +94,19 @@ func (l leaf) set(value string) error {
 		}
 		*p = n
 	case *Networks:
-		n, err := parseNetworks(value)
+		n, err := parseNetworks(value, parseNetwork)
 		if err != nil {
 			return err
 		}
 		*p = n
+	case *[]access.Network:
+		n, err := parseNetworks(value, access.ParseNetwork)
+		if err != nil {
+			return err
+		}
+		*p = n
+	case *[]access.Key, *[]access.JWTKey, *access.StreamKeys:
+		return l.setTree(value)
 	default:
 		return fmt.Errorf("type %T cannot be set", p)
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"headwater/cmd/headwater/access"
 )
 
 func TestPrecedence(t *testing.T) {
@@ -93,7 +95,7 @@ func TestEnvironmentNamesAreUnique(t *testing.T) {
 func TestEveryKeyCanBeSet(t *testing.T) {
 	var c Config
 	for _, l := range leaves(&c) {
-		if !slices.ContainsFunc([]string{"1s", "1", "true", "192.0.2.1"}, func(value string) bool { return l.set(value) == nil }) {
+		if !slices.ContainsFunc([]string{"1s", "1", "true", "192.0.2.1", "[{id: a}]", "{a: b/c}"}, func(value string) bool { return l.set(value) == nil }) {
 			t.Errorf("%s: no value can be set", l.key)
 		}
 		if l.field.IsZero() {
@@ -174,6 +176,8 @@ func TestSize(t *testing.T) {
 func TestSecretIsNeverShown(t *testing.T) {
 	c := Default()
 	c.Publish.Key, c.Admin.Token = "hush-key", "hush-token"
+	c.Publish.Secrets, c.Publish.Keys = []access.Key{{Key: "hush-1"}}, access.StreamKeys{"hush-2": "live/show"}
+	c.JWT.Keys, c.Callbacks.OnPlay = []access.JWTKey{{Key: "hush-3"}}, "https://hush-4@example.com/hush-5"
 	asJSON, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,9 @@ func (l *loader) validate() {
 		l.report("off loopback this listener needs a token: set admin.token, or listen on 127.0.0.1:8081", "admin.listen")
 	}
 	l.unreserved("admin.token", string(c.Admin.Token))
-	l.unreserved("publish.key", string(c.Publish.Key))
+	for _, p := range c.Access().Validate() {
+		l.report(p.Text, p.Key)
+	}
 	if c.Data == "" {
 		l.report("is empty; name a folder", "data")
 	}

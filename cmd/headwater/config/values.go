@@ -108,10 +108,10 @@ func (b Bitrate) String() string {
 }
 
 // parseNetworks reads addresses and networks with commas between them.
-func parseNetworks(s string) (Networks, error) {
-	var all Networks
+func parseNetworks[T any](s string, parse func(string) (T, error)) ([]T, error) {
+	var all []T
 	for _, text := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
-		n, err := parseNetwork(text)
+		n, err := parse(text)
 		if err != nil {
 			return nil, err
 		}
@@ -131,21 +131,3 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	}
 	return netip.Prefix{}, fmt.Errorf("%q is not an address or network such as 10.0.0.1, 10.0.0.0/8 or 2001:db8::/32", s)
 }
-
-// Secret is a value that no log, error or dump shows. Convert it to a string
-// where it is compared, nowhere else.
-type Secret string
-
-// String hides the value.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "(secret)"
-}
-
-// GoString hides the value from %#v.
-func (s Secret) GoString() string { return strconv.Quote(s.String()) }
-
-// MarshalText hides the value from JSON and from structured logs.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
