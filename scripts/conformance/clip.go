@@ -112,7 +112,7 @@ func (c *Clip) addAudio(body []byte) {
 	case len(body) < 2:
 	case body[0]>>4 == 10 && body[1] == 0, body[0]>>4 == 9 && body[0]&15 == 0:
 		c.AudioHeader = longer(c.AudioHeader, body)
-	case body[0]>>4 == 9 && body[0]&15 != 1:
+	case body[0]>>4 == 9 && (body[0]&15 != 1 || len(body) <= 5): // neither a frame nor a header
 	default:
 		c.Audio = append(c.Audio, body)
 	}
@@ -156,9 +156,10 @@ type Feed struct {
 	// VideoEnds and AudioEnds are media times from Start after which that track
 	// falls silent; 0: never.
 	VideoEnds, AudioEnds time.Duration
+	// Cues is the time between two data messages that viewers are shown; 0: none.
+	Cues time.Duration
 
-	video, audio int64 // frames so far
-	begun        bool
+	video, audio, cues int64 // frames so far
 }
 
 // Headers returns the messages that come first.
@@ -176,12 +177,25 @@ func (f *Feed) Headers() (all []Message) {
 func (f *Feed) Next() Message {
 	v, hasVideo := f.picture()
 	a, hasAudio := f.sound()
+	if at := f.Start + (f.cues+1)*f.Cues.Milliseconds(); f.Cues > 0 && (!hasVideo || at <= v.Arrival) && (!hasAudio || at <= a.Arrival) {
+		f.cues++
+		return f.cue(at)
+	}
 	if hasVideo && (!hasAudio || v.Arrival <= a.Arrival) {
 		f.video++
 		return v
 	}
 	f.audio++
 	return a
+}
+
+// cue is a cue point and, each second time, a caption.
+func (f *Feed) cue(at int64) Message {
+	body := appendAMF(appendAMF(nil, "onCuePoint"), []amfField{{"name", "cue"}, {"time", float64(at) / 1000}, {"type", "event"}})
+	if f.cues%2 == 0 {
+		body = appendAMF(appendAMF(nil, "onTextData"), []amfField{{"text", "Hello"}, {"language", "en"}})
+	}
+	return Message{Kind: msgData, Time: at, Arrival: at, Body: body}
 }
 
 func (f *Feed) picture() (m Message, ok bool) {

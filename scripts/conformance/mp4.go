@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -253,7 +254,17 @@ func (r *Run) End() uint64 {
 // MP4 is a media segment or a part.
 type MP4 struct {
 	Fragments []*Fragment
+	Messages  []EventMessage
 	Problems  []Problem
+}
+
+// EventMessage is an emsg of version 1 (ISO 23009-1 5.10.3.3).
+type EventMessage struct {
+	Version   byte
+	Timescale uint32
+	Time      uint64
+	Scheme    string
+	Data      []byte
 }
 
 // Runs returns all of one track.
@@ -286,6 +297,9 @@ func ReadMP4(b []byte) *MP4 {
 			if open != nil {
 				m.fail("%s between moof and mdat", c.typ)
 			}
+			if c.typ == "emsg" {
+				m.message(c)
+			}
 		case "moof":
 			if open != nil {
 				m.fail("a moof without mdat")
@@ -308,6 +322,22 @@ func ReadMP4(b []byte) *MP4 {
 		m.fail("no whole fragment at the end")
 	}
 	return m
+}
+
+func (m *MP4) message(b box) {
+	f := fields{b: b.body}
+	e := EventMessage{Version: byte(f.u32() >> 24)}
+	if e.Version == 1 {
+		e.Timescale, e.Time = f.u32(), f.sized(1)
+		f.bytes(8)
+		scheme, rest, ok := bytes.Cut(f.b, []byte{0})
+		_, data, also := bytes.Cut(rest, []byte{0})
+		if !ok || !also || f.short {
+			m.fail("emsg is cut short")
+		}
+		e.Scheme, e.Data = string(scheme), data
+	}
+	m.Messages = append(m.Messages, e)
 }
 
 func (m *MP4) moof(f *Fragment, b box, whole []byte) {

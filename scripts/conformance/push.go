@@ -16,9 +16,8 @@ type Push struct {
 
 	sent    bool
 	next    *Message
-	arrival int64 // ms of feed time that Until has sent
 	started time.Time
-	base    int64
+	base    int64 // arrival at which it was started
 }
 
 // Until sends all messages that are due before a time from the feed's start.
@@ -53,7 +52,7 @@ func (p *Push) Until(ctx context.Context, to time.Duration) error {
 // write sends a message and tells the recording of it. It is noted before it
 // goes out: what a viewer gets cannot have been there earlier.
 func (p *Push) write(m *Message) error {
-	if p.Rec != nil {
+	if p.Rec != nil && m.Kind != msgData {
 		p.Rec.mu.Lock()
 		p.Rec.Sent = append(p.Rec.Sent, Sent{p.Session, m.Kind == msgVideo, m.Key, m.Time, time.Now()})
 		p.Rec.mu.Unlock()
@@ -61,8 +60,8 @@ func (p *Push) write(m *Message) error {
 	return p.Publisher.Write(m.Kind, uint32(m.Time), m.Body)
 }
 
-// keepPace waits until a message is due. Where it is late by more than a moment
-// it does not run after lost time: nothing would be as in life.
+// keepPace waits until a message is due. What is late goes out at once, as an
+// encoder's does.
 func (p *Push) keepPace(ctx context.Context, arrival int64) error {
 	if p.Speed <= 0 {
 		return ctx.Err()

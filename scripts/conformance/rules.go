@@ -17,7 +17,7 @@ type Rule struct {
 // Rules returns all rules.
 func Rules() []Rule {
 	return slices.Concat(grammarRules, listRules, historyRules, timeRules, tsRules, tsVideoRules, tsAudioRules,
-		mp4Rules, partRules, hintRules, reloadRules, deltaRules, multiRules, headerRules, httpRules)
+		mp4Rules, mediaRules, partRules, hintRules, reloadRules, deltaRules, multiRules, headerRules, httpRules)
 }
 
 // Finding is a rule that was broken, and where.

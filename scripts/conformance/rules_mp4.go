@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ var mp4Rules = []Rule{
 	{"mp4.sync", "ISO 14496-12 8.8.3.1", "sync flags agree with the samples", checkSync},
 	{"mp4.starts-sync", "APL 7.4", "a segment's first picture can be decoded by itself", checkStartsSync},
 	{"mp4.samples", "ISO 14496-12 8.6.1", "each sample lasts some time, and is shown at a time of its own", checkSamples},
+	{"mp4.id3", "Carriage of ID3 in CMAF 2.2", "ID3 in event messages of version 1, at a time within the segment", checkMessages},
 	{"mp4.cut", "HLS.md 2", "audio and video are cut at the same time", checkMP4Cut},
 }
 
@@ -359,5 +361,20 @@ func checkMP4Cut(v *view, r *report) {
 			return
 		}
 		r.want((audio-video).Abs() <= apart, "%s: sound begins %v after the picture", e.URI, audio-video)
+	})
+}
+
+func checkMessages(v *view, r *report) {
+	v.eachMP4(func(e, _ *entry) {
+		s := mp4Span(e)
+		for _, m := range e.mp4.Messages {
+			at := time.Duration(0)
+			if m.Timescale > 0 {
+				at = time.Duration(float64(m.Time) / float64(m.Timescale) * float64(time.Second))
+			}
+			within := s != nil && s.start-time.Second <= at && at <= s.sound+time.Second
+			r.want(m.Version == 1 && m.Scheme == "https://aomedia.org/emsg/ID3" && bytes.HasPrefix(m.Data, []byte("ID3")) && within,
+				"%s: version %d, %q, at %v: %.20q", e.URI, m.Version, m.Scheme, at, m.Data)
+		}
 	})
 }

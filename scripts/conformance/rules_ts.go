@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 )
 
 // tsRules hold for MPEG-TS segments as transport streams.
@@ -16,6 +18,7 @@ var tsRules = []Rule{
 	{"ts.pcr-ahead", "ISO 13818-1 2.4.2.7", "nothing is decoded before the PCR reaches it", checkPCRAhead},
 	{"ts.tracks-fixed", "bis 4.4.4.3", "PIDs, types and PMT version change at discontinuities only", checkTracksFixed},
 	{"ts.types", "APL 1.5; HLS.md 2", "only stream types that HLS has, and no HEVC", checkStreamTypes},
+	{"ts.id3", "HLS.md 2; Timed Metadata for HLS 2", "ID3 in private_stream_1 with PTS and length, and the metadata descriptors", checkID3},
 	{"ts.tracks-there", "HLS.md 2", "the PMT lists the tracks that are there", checkTracksThere},
 }
 
@@ -170,7 +173,30 @@ func checkTracksThere(v *view, r *report) {
 			}
 		}
 		for pid, typ := range run[0].ts.Streams {
+			if typ == typeID3 {
+				continue // whose next tag may come at any time
+			}
 			r.want(has[pid], "%s and what follows: PID %d of type %#x is never sent", run[0].URI, pid, typ)
 		}
 	}
+}
+
+// checkID3 wants a metadata_pointer_descriptor of the program and a
+// metadata_descriptor of the stream (ISO 13818-1 2.6.58, 2.6.60).
+func checkID3(v *view, r *report) {
+	const pointer, metadata, privateStream1 = 0x25, 0x26, 0xbd
+	v.eachTS(func(e, _ *entry) {
+		for pid, typ := range e.ts.Streams {
+			if typ == typeID3 {
+				r.want(slices.Contains(e.ts.Described[0], pointer) && slices.Contains(e.ts.Described[pid], metadata),
+					"%s: PID %d: descriptors %x, of the program %x", e.URI, pid, e.ts.Described[pid], e.ts.Described[0])
+			}
+		}
+		for _, p := range e.ts.PES {
+			if p.Type == typeID3 {
+				r.want(p.HasPTS && p.StreamID == privateStream1 && p.Announced == p.Carried && bytes.HasPrefix(p.Payload, []byte("ID3")),
+					"%s: packet %d: stream id %#x, PTS %v, %d of %d bytes: %.20q", e.URI, p.First, p.StreamID, p.HasPTS, p.Announced, p.Carried, p.Payload)
+			}
+		}
+	})
 }

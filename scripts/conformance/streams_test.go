@@ -28,6 +28,7 @@ func TestStreams(t *testing.T) {
 		{"silent", silent, Feed{}},
 		{"mp3", mp3, Feed{}},
 		{"hlg", hlg, Feed{}},
+		{"cues", plain, Feed{Cues: 1700 * time.Millisecond}},
 		{"extended", plain, Feed{Start: 1<<24 - 7000}},
 		{"wrap31", ntsc, Feed{Start: 1<<31 - 7000}},
 		{"wrap32", plain, Feed{Start: 1<<32 - 7000}},

@@ -31,8 +31,9 @@ type TS struct {
 	PCRPID     int
 	PMTVersion int
 	Programs   int
-	Streams    map[int]byte // stream type of each elementary PID
-	PES        []*PES       // in order of their first packets
+	Streams    map[int]byte   // stream type of each elementary PID
+	Described  map[int][]byte // descriptor tags of each elementary PID; those of the program are 0's
+	PES        []*PES         // in order of their first packets
 	Problems   []Problem
 }
 
@@ -71,7 +72,7 @@ type tsReader struct {
 
 // ReadTS reads a segment. It always returns one; what is wrong is in Problems.
 func ReadTS(b []byte) *TS {
-	r := &tsReader{ts: &TS{PMTPID: -1, PCRPID: -1, PMTVersion: -1, Streams: map[int]byte{}},
+	r := &tsReader{ts: &TS{PMTPID: -1, PCRPID: -1, PMTVersion: -1, Streams: map[int]byte{}, Described: map[int][]byte{}},
 		open: map[int][]byte{}, first: map[int]int{}, begun: map[int]bool{}}
 	if len(b) == 0 || len(b)%packetSize != 0 {
 		r.fail("ts.packets", "%d bytes are not whole packets", len(b))
@@ -188,15 +189,27 @@ func (r *tsReader) pmt(payload []byte) {
 	}
 	r.ts.PMTVersion = int(s[5] >> 1 & 0x1f)
 	r.ts.PCRPID = int(s[8]&0x1f)<<8 | int(s[9])
-	r.ts.Streams = map[int]byte{}
-	for rest := s[min(len(s), 12+int(s[10]&0x0f)<<8+int(s[11])):]; len(rest) >= 5; {
-		r.ts.Streams[int(rest[1]&0x1f)<<8|int(rest[2])] = rest[0]
-		n := 5 + int(rest[3]&0x0f)<<8 + int(rest[4])
-		if n > len(rest) {
-			r.fail("ts.tables", "descriptors end behind the table")
-		}
-		rest = rest[min(n, len(rest)):]
+	r.ts.Streams, r.ts.Described = map[int]byte{}, map[int][]byte{}
+	rest := r.descriptors(0, s[10:])
+	for len(rest) >= 5 {
+		pid := int(rest[1]&0x1f)<<8 | int(rest[2])
+		r.ts.Streams[pid] = rest[0]
+		rest = r.descriptors(pid, rest[3:])
 	}
+}
+
+// descriptors reads the tags of a list of descriptors with its length in front, and
+// returns what stands behind it.
+func (r *tsReader) descriptors(pid int, b []byte) []byte {
+	n := 2 + int(b[0]&0x0f)<<8 + int(b[1])
+	if n > len(b) {
+		r.fail("ts.tables", "descriptors end behind the table")
+		return nil
+	}
+	for d := b[2:n]; len(d) >= 2; d = d[min(len(d), 2+int(d[1])):] {
+		r.ts.Described[pid] = append(r.ts.Described[pid], d[0])
+	}
+	return b[n:]
 }
 
 func (r *tsReader) elementary(p Packet, payload []byte) {

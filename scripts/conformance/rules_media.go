@@ -1,0 +1,138 @@
+package conformance
+
+import (
+	"time"
+)
+
+// mediaRules hold what is played against what was published.
+var mediaRules = []Rule{
+	{"media.video", "HLS.md 2, 3", "each picture that was published is there, once, at its time", checkPictures},
+	{"media.audio", "HLS.md 2, 3", "each frame of sound that was published is there, once", checkSounds},
+}
+
+// lost is how much of a publisher's last media a broken connection takes along.
+const lost = 500 * time.Millisecond
+
+// decodeTimes are the decode times of a rendition's pictures in ms, as far as the
+// first session goes: on the publisher's clock in fMP4, from the first one on in
+// MPEG-TS.
+func (n *renditionView) decodeTimes() (times []int64) {
+	var unwrapped, last int64
+	for i, e := range n.firstSession() {
+		switch {
+		case !e.known() || i > 0 && e.MSN != n.entries[i-1].MSN+1:
+			return times
+		case e.ts != nil:
+			for j, p := range e.ts.track(isVideo) {
+				if i > 0 || j > 0 {
+					unwrapped += since(p.DTS, last)
+				}
+				last = p.DTS
+				times = append(times, (unwrapped+45)/90)
+			}
+		default:
+			video := e.init.Track("vide")
+			if video == nil {
+				return nil
+			}
+			for _, run := range e.mp4.Runs(video.ID) {
+				at := run.Time
+				for _, s := range run.Samples {
+					times = append(times, int64(at*1000+uint64(video.Timescale)/2)/int64(video.Timescale))
+					at += uint64(s.Duration)
+				}
+			}
+		}
+	}
+	return times
+}
+
+// published are the times of the first session's frames of one kind; pictures
+// from the first key frame on.
+func (v *view) published(video bool, from int64) (times []int64) {
+	for _, s := range v.rec.Sent {
+		if s.Session == 0 && s.Video == video && s.Time >= from && (!video || s.Key || len(times) > 0) {
+			times = append(times, s.Time)
+		}
+	}
+	return times
+}
+
+func checkPictures(v *view, r *report) {
+	want := v.published(true, 0)
+	if len(want) == 0 {
+		return
+	}
+	for _, n := range v.renditions {
+		got := n.decodeTimes()
+		if len(got) == 0 {
+			continue
+		}
+		shift := want[0] - got[0]
+		r.want(n.Format == "ts" || shift == 0, "%s: the first picture is decoded at %d ms, published was %d", n.Path, got[0], want[0])
+		for i := range min(len(got), len(want)) {
+			r.want(got[i]+shift == want[i], "%s: picture %d is decoded at %d ms, published was %d", n.Path, i, got[i]+shift, want[i])
+			if got[i]+shift != want[i] {
+				break // and all that follow
+			}
+		}
+		v.complete(n, "pictures", got, want, r)
+	}
+}
+
+// complete wants nothing to be missing at the end, but for what a connection that
+// broke took along.
+func (v *view) complete(n *renditionView, what string, got, want []int64, r *report) {
+	missing := time.Duration(0)
+	if len(got) < len(want) {
+		missing = time.Duration(want[len(want)-1]-want[len(got)]) * time.Millisecond
+	}
+	ok := len(got) <= len(want) && missing <= lost
+	if v.rec.Whole {
+		ok = len(got) == len(want)
+	}
+	r.want(ok, "%s: %d %s are there, %d were published", n.Path, len(got), what, len(want))
+}
+
+// checkSounds counts: the times of sound follow from the count.
+func checkSounds(v *view, r *report) {
+	from := int64(0)
+	if video := v.published(true, 0); len(video) > 0 {
+		from = video[0] // sound in front of the first picture is nobody's
+	}
+	want := v.published(false, from)
+	if len(want) == 0 {
+		return
+	}
+	for _, n := range v.renditions {
+		if got, ok := n.soundFrames(); ok {
+			v.complete(n, "frames of sound", make([]int64, got), want, r)
+		}
+	}
+}
+
+// soundFrames counts them in the first session. In MPEG-TS only ADTS can be told
+// apart.
+func (n *renditionView) soundFrames() (count int, ok bool) {
+	for i, e := range n.firstSession() {
+		if !e.known() || i > 0 && e.MSN != n.entries[i-1].MSN+1 {
+			return 0, false
+		}
+		if e.ts != nil {
+			for _, p := range e.ts.track(isAudio) {
+				_, frames, err := readADTS(p.Payload)
+				if p.Type != typeADTS || err != nil {
+					return 0, false
+				}
+				count += frames
+			}
+			continue
+		}
+		if audio := e.init.Track("soun"); audio != nil {
+			for _, run := range e.mp4.Runs(audio.ID) {
+				count += len(run.Samples)
+			}
+		}
+	}
+	return count, len(n.entries) > 0
+}
