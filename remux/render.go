@@ -70,12 +70,12 @@ func (ix *Index) renderPlaylist(f Format, delta bool) (*Object, error) {
 	m := hls.Media{
 		Target:                ix.Target,
 		Sequence:              first.Sequence,
-		DiscontinuitySequence: first.DiscontinuitySequence,
 		Independent:           true,
 		Ended:                 ix.Ended,
 		Entries:               make([]hls.Entry, len(segments)),
 	}
-	if first.Discontinuity {
+	var tagged bool
+	if tagged, m.DiscontinuitySequence = first.discontinuity(f); tagged {
 		m.DiscontinuitySequence-- // its own tag is still in the list (6.2.2)
 	}
 	for i, s := range segments {
@@ -109,11 +109,12 @@ func (ix *Index) carried(f Format) []*Segment {
 }
 
 func (ix *Index) entry(s *Segment, f Format) hls.Entry {
+	tagged, _ := s.discontinuity(f)
 	e := hls.Entry{
 		URI:           segmentName(ix.epoch, s.Sequence, f),
 		Duration:      s.Duration,
 		ProgramTime:   s.ProgramTime,
-		Discontinuity: s.Discontinuity,
+		Discontinuity: tagged,
 	}
 	if f == FMP4 {
 		e.Map = initName(ix.epoch, s.init.number)
@@ -238,6 +239,9 @@ func (ix *Index) initialization(rest, file string) (*Object, error) {
 	number, ok := parseNumber(digits)
 	if !ok {
 		return nil, ErrNotFound
+	}
+	if ix.Open != nil && ix.Open.init.number == number { // its parts are listed already
+		return ix.Open.init.get(file)
 	}
 	for _, s := range slices.Backward(ix.held) {
 		if s.init.number == number {
