@@ -34,19 +34,23 @@ var (
 
 // flv answers with an endless FLV file that begins at the newest key frame. Frames
 // are written as they are, from bytes shared by all viewers.
-func (h *Handler) flv(w http.ResponseWriter, r *http.Request, s *remux.Stream) error {
+func (h *Handler) flv(w http.ResponseWriter, r *http.Request, s *remux.Stream, done func(PlayEnd)) error {
 	header := w.Header()
 	if r.Method == http.MethodHead {
 		flvHeader(header)
 		w.WriteHeader(http.StatusOK)
+		done(PlayEnd{Reason: "head"})
 		return nil
 	}
 	if !h.viewers.enter() {
+		done(PlayEnd{Reason: "refused"})
 		return unavailable("too many viewers")
 	}
 	remote := r.RemoteAddr // the request must not live as long as its viewer
+	body, began := &flvBody{stream: s}, time.Now()
 	left := func(reason error, skips int) {
 		h.viewers.leave()
+		done(PlayEnd{endOf(reason), body.bytes, time.Since(began)})
 		h.log.Debug("viewer left", "stream", s.Name.String(), "protocol", "http-flv", "remote", remote, "reason", reason, "skips", skips)
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -58,13 +62,26 @@ func (h *Handler) flv(w http.ResponseWriter, r *http.Request, s *remux.Stream) e
 		return err
 	}
 	flvHeader(header)
-	v := viewer{stream: s, cursor: cursor, body: &flvBody{stream: s}}
+	v := viewer{stream: s, cursor: cursor, body: body}
 	if r.ProtoMajor != 1 {
 		err := v.run(ctx, h.config.FLVGather, responseSink{w, http.NewResponseController(w)})
 		left(err, v.skips)
 		return nil
 	}
 	return h.hijack(w, r, &v, left)
+}
+
+// endOf says in one word why a viewer was closed.
+func endOf(reason error) string {
+	switch {
+	case errors.Is(reason, io.EOF):
+		return "ended"
+	case errors.Is(reason, errTooSlow), errors.Is(reason, errStalled):
+		return "slow"
+	case errors.Is(reason, errShutdown):
+		return "shutdown"
+	}
+	return "closed"
 }
 
 func flvHeader(h http.Header) {
@@ -145,6 +162,7 @@ func startable(ctx context.Context, cursor remux.Cursor, hold time.Duration) err
 type flvBody struct {
 	stream *remux.Stream
 	config *av.Config // whose headers the viewer has; nil before the first frame
+	bytes  uint64     // of frames
 }
 
 func (f *flvBody) add(bufs net.Buffers, b remux.Batch) net.Buffers {
@@ -153,6 +171,7 @@ func (f *flvBody) add(bufs net.Buffers, b remux.Batch) net.Buffers {
 			bufs = f.headers(bufs, frame.Config)
 		}
 		bufs = append(bufs, frame.Tag)
+		f.bytes += uint64(len(frame.Tag))
 	}
 	return bufs
 }

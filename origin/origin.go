@@ -29,6 +29,12 @@ type Config struct {
 	FLVGather time.Duration
 	// MaxViewers bounds the HTTP-FLV viewers at one time; 0: no bound.
 	MaxViewers int
+	// Authorize decides who may play: it is asked for each multivariant and media
+	// playlist and each HTTP-FLV viewer, not for segments, parts and init sections,
+	// whose names only a playlist tells. A *Refusal is answered as it says. done,
+	// which may be nil, is told once of an HTTP-FLV viewer's end and must not wait.
+	// nil: everybody may, and shared caches may keep playlists.
+	Authorize func(ctx context.Context, r PlayRequest) (done func(PlayEnd), err error)
 	// StartHold is how long a request waits for a stream that is just starting;
 	// 0: not at all.
 	StartHold time.Duration
@@ -134,18 +140,18 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request) error {
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch len(parts) {
 	case 2:
-		return h.routeStream(w, r, parts[0], parts[1])
+		return h.privately(h.routeStream(w, r, parts[0], parts[1]))
 	case 4:
 		format, ok := formats[parts[2]]
 		if !ok {
 			break
 		}
+		if parts[3] == "index.m3u8" {
+			return h.privately(h.mediaOf(w, r, parts[0], parts[1], format))
+		}
 		s, err := h.stream(parts[0], parts[1])
 		if err != nil {
 			return err
-		}
-		if parts[3] == "index.m3u8" {
-			return h.media(w, r, s, format)
 		}
 		return h.object(w, r, s, format, parts[3])
 	}
@@ -156,26 +162,50 @@ var formats = map[string]remux.Format{"fmp4": remux.FMP4, "ts": remux.TS}
 
 func (h *Handler) routeStream(w http.ResponseWriter, r *http.Request, app, file string) error {
 	if name, ok := strings.CutSuffix(file, ".flv"); ok {
-		s, err := h.stream(app, name)
-		if err != nil {
-			return err
-		}
-		return h.flv(w, r, s)
+		return h.flvOf(w, r, app, name)
 	}
 	name, ok := strings.CutSuffix(file, ".m3u8")
 	if !ok {
 		return notFound("no such path; streams are at /APP/NAME.m3u8 and /APP/NAME.flv")
 	}
-	s, err := h.stream(app, name)
-	if err == nil {
-		return h.multivariant(w, r, s, remux.FMP4)
-	}
+	format := remux.FMP4
 	if short, ok := strings.CutSuffix(name, ".ts"); ok {
-		if s, err = h.stream(app, short); err == nil {
-			return h.multivariant(w, r, s, remux.TS)
+		if _, err := h.stream(app, name); err != nil { // a stream's whole name wins
+			name, format = short, remux.TS
 		}
 	}
-	return err
+	if _, err := h.allowed(r, app, name, "hls"); err != nil {
+		return err
+	}
+	s, err := h.stream(app, name)
+	if err != nil {
+		return err
+	}
+	return h.multivariant(w, r, s, format)
+}
+
+func (h *Handler) mediaOf(w http.ResponseWriter, r *http.Request, app, name string, f remux.Format) error {
+	if _, err := h.allowed(r, app, name, "hls"); err != nil {
+		return err
+	}
+	s, err := h.stream(app, name)
+	if err != nil {
+		return err
+	}
+	return h.media(w, r, s, f)
+}
+
+func (h *Handler) flvOf(w http.ResponseWriter, r *http.Request, app, name string) error {
+	done, err := h.allowed(r, app, name, "http-flv")
+	if err != nil {
+		return err
+	}
+	s, err := h.stream(app, name)
+	if err != nil {
+		done(PlayEnd{Reason: "refused"})
+		return err
+	}
+	return h.flv(w, r, s, done)
 }
 
 // stream looks a name up and leaves nothing behind where there is none.

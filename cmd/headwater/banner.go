@@ -13,6 +13,7 @@ type banner struct {
 	key               string   // "": not to be shown
 	keyPath           string   // "": the key came from the configuration
 	keyMade           bool     // it is new and shown once
+	asksForKey        bool     // publish.key is set
 }
 
 // print writes the banner to standard output. Logs go to standard error, so a
@@ -30,8 +31,10 @@ func (b banner) print(w io.Writer) {
 	case b.keyPath != "":
 		fmt.Fprintf(&s, "  Stream Key  demo               from this machine\n")
 		fmt.Fprintf(&s, "  Stream Key  demo?key=SECRET    from any other; the secret is in %s\n", b.keyPath)
-	default:
+	case b.asksForKey:
 		fmt.Fprintf(&s, "  Stream Key  demo?key=SECRET    the secret is the configured publish.key\n")
+	default:
+		fmt.Fprintf(&s, "  Stream Key  as the configuration asks for: demo?key=SECRET, demo?token=TOKEN or a stream key\n")
 	}
 	web := "http://HOST" + withoutPort(b.http, "80")
 	fmt.Fprintf(&s, "Play:\n  HLS           %s/live/demo.m3u8\n  HLS, MPEG-TS  %s/live/demo.ts.m3u8\n  HTTP-FLV      %s/live/demo.flv\n", web, web, web)

@@ -67,6 +67,12 @@ func TestCommands(t *testing.T) {
 		{args: []string{"serve", "--admin", ":0"}, code: 2, stderr: "--admin: admin.listen: off loopback this listener needs a token"},
 		{args: []string{"serve"}, env: []string{"HEADWATER_HLS_WINDOW=long"}, code: 2, stderr: "HEADWATER_HLS_WINDOW: hls.window: "},
 		{args: []string{"serve", "--data", "/dev/null/x", "--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, code: 1, stderr: "publish key"},
+		{args: []string{"token", "publish", "live/x"}, code: 2, stderr: `"expires" not set`},
+		{args: []string{"token", "publish", "--expires", "1h"}, code: 2, stderr: "accepts 1 arg"},
+		{args: []string{"token", "publish", "x", "--expires", "1h"}, code: 1, stderr: "make token: "},
+		{args: []string{"token", "publish", "live/x", "--expires", "9000h"}, code: 1, stderr: "make token: "},
+		{args: []string{"token", "play", "live/*", "--expires", "1h"}, code: 0, stdout: "hw1.local."},
+		{args: []string{"token", "publish", "live/x", "--expires", "2h", "--once", "--from", "10.0.0.0/8"}, env: []string{"HEADWATER_TOKENS_SECRETS=[{id: a, key: a-secret-of-more-than-32-letters-0123456789}]"}, code: 0, stdout: "hw1.a."},
 		{args: []string{"health", "--admin", "127.0.0.1:1"}, code: 1, stderr: "ask for health: "},
 		{args: []string{"health", "--admin", "127.0.0.1:0"}, code: 1, stderr: "port 0"},
 	}

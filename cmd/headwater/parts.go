@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 
+	"headwater/cmd/headwater/access"
 	"headwater/cmd/headwater/config"
 	"headwater/ingest"
 	"headwater/origin"
@@ -25,11 +26,14 @@ func remuxOptions(cfg *config.Config) remux.Options {
 	}
 }
 
-func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry, access *publishKey, caps connectionCaps) ingest.Config {
+func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry, policy *access.Policy, caps connectionCaps) ingest.Config {
+	plays := &rtmpPlays{policy: policy}
 	return ingest.Config{
 		Registry:                 registry,
 		Logger:                   log,
-		Authorize:                access.authorize,
+		Authorize:                authorizePublish(policy),
+		AuthorizePlay:            plays.authorize,
+		PlayDone:                 plays.done,
 		Takeover:                 cfg.Publish.Takeover,
 		MaxConnections:           caps.rtmp,
 		MaxConnectionsPerAddress: cfg.RTMP.MaxConnectionsPerAddress,
@@ -43,8 +47,8 @@ func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 	}
 }
 
-func originConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry) origin.Config {
-	return origin.Config{
+func originConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry, policy *access.Policy) origin.Config {
+	c := origin.Config{
 		Registry:   registry,
 		Logger:     log,
 		CORSOrigin: cfg.HTTP.CORSOrigin,
@@ -52,20 +56,8 @@ func originConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 		MaxViewers: cfg.HTTP.MaxViewers,
 		StartHold:  cfg.HTTP.StartHold,
 	}
-}
-
-// publishAccess returns who may publish, and what the banner says about it.
-func publishAccess(cfg *config.Config) (*publishKey, banner, error) {
-	if key := string(cfg.Publish.Key); key != "" {
-		return newPublishKey(key, true), banner{}, nil
+	if cfg.Access().LimitsPlay() {
+		c.Authorize = authorizePlay(policy, log)
 	}
-	key, path, made, err := loadPublishKey(cfg.Data)
-	if err != nil {
-		return nil, banner{}, err
-	}
-	about := banner{keyPath: path, keyMade: made}
-	if made {
-		about.key = key
-	}
-	return newPublishKey(key, false), about, nil
+	return c
 }

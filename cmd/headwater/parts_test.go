@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"headwater/cmd/headwater/access"
 	"headwater/cmd/headwater/config"
 	"headwater/ingest/rtmp"
 	"headwater/remux"
@@ -18,7 +19,7 @@ func TestDefaultsReachTheParts(t *testing.T) {
 	if got := remuxOptions(&cfg); got != remux.DefaultOptions() {
 		t.Errorf("remux gets\n%+v\nits defaults are\n%+v", got, remux.DefaultOptions())
 	}
-	c := ingestConfig(&cfg, slog.New(slog.DiscardHandler), nil, newPublishKey("", false), connectionCaps{rtmp: 1})
+	c := ingestConfig(&cfg, slog.New(slog.DiscardHandler), nil, testPolicy(t, &cfg), connectionCaps{rtmp: 1})
 	got := rtmp.Options{
 		Handshake: c.HandshakeTimeout, Connect: c.ConnectTimeout, Publish: c.PublishTimeout,
 		FirstMedia: c.FirstMediaTimeout, Idle: c.IdleTimeout, Write: c.WriteTimeout, MaxMessage: c.MaxMessage,
@@ -36,9 +37,28 @@ func TestEveryOptionIsPassedOn(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	registry := remux.NewRegistry(remuxOptions(&cfg), nil)
 	checkSet(t, remuxOptions(&cfg))
-	checkSet(t, originConfig(&cfg, log, registry))
-	checkSet(t, ingestConfig(&cfg, log, registry, newPublishKey("", false), connectionCaps{rtmp: 1}),
-		"Addr", "AuthorizeTimeout") // serve has its own listeners; comparing keys takes no time
+	cfg.Play.Access = "protected"
+	checkSet(t, originConfig(&cfg, log, registry, testPolicy(t, &cfg)))
+	checkSet(t, ingestConfig(&cfg, log, registry, testPolicy(t, &cfg), connectionCaps{rtmp: 1}),
+		"Demand", "RelayID", "MaxPlayers", "PlayGather", "PlayHold", // of relays and of players over RTMP: they have no keys yet
+		"Addr", "AuthorizeTimeout") // serve has its own listeners; its default leaves callbacks their time
+}
+
+func testPolicy(t *testing.T, cfg *config.Config) *access.Policy {
+	t.Helper()
+	p, err := access.New(cfg.Access(), access.Options{MadeKey: "made-key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestOpenPlaysAreNotAsked: an open server pays nothing for what it does not limit.
+func TestOpenPlaysAreNotAsked(t *testing.T) {
+	cfg := config.Default()
+	if originConfig(&cfg, slog.New(slog.DiscardHandler), nil, testPolicy(t, &cfg)).Authorize != nil {
+		t.Error("asked")
+	}
 }
 
 func checkSet(t *testing.T, part any, unset ...string) {

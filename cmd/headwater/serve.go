@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"headwater/cmd/headwater/access"
 	"headwater/cmd/headwater/config"
 	"headwater/ingest"
 	"headwater/origin"
@@ -54,6 +55,7 @@ type server struct {
 	cfg      *config.Config
 	log      *slog.Logger
 	ready    atomic.Bool
+	policy   *access.Policy
 	memory   *remux.Memory
 	registry *remux.Registry
 	rtmp     *ingest.Server
@@ -81,7 +83,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.
 	if err != nil {
 		return err
 	}
-	access, about, err := publishAccess(cfg)
+	policy, about, err := newPolicy(cfg, log)
 	if err != nil {
 		ls.close()
 		return err
@@ -96,7 +98,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.
 	}
 	about.rtmp, about.http, about.admin = ls.rtmp.Addr(), ls.http.Addr(), ls.admin.Addr()
 
-	s, err := newServer(cfg, log, access, caps)
+	s, err := newServer(cfg, log, policy, caps)
 	if err != nil {
 		ls.close()
 		return err
@@ -114,14 +116,14 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.
 }
 
 // newServer wires the parts together.
-func newServer(cfg *config.Config, log *slog.Logger, access *publishKey, caps connectionCaps) (*server, error) {
-	s := &server{cfg: cfg, log: log, memory: remux.OpenMemory(filepath.Join(cfg.Data, "streams.json"), log)}
+func newServer(cfg *config.Config, log *slog.Logger, policy *access.Policy, caps connectionCaps) (*server, error) {
+	s := &server{cfg: cfg, log: log, policy: policy, memory: remux.OpenMemory(filepath.Join(cfg.Data, "streams.json"), log)}
 	s.registry = remux.NewRegistry(remuxOptions(cfg), s.memory)
 	var err error
-	if s.rtmp, err = ingest.New(ingestConfig(cfg, log, s.registry, access, caps)); err != nil {
+	if s.rtmp, err = ingest.New(ingestConfig(cfg, log, s.registry, policy, caps)); err != nil {
 		return nil, err
 	}
-	s.media = origin.New(originConfig(cfg, log, s.registry))
+	s.media = origin.New(originConfig(cfg, log, s.registry, policy))
 	s.http = newHTTPServer(s.media, log)
 	s.admin = newHTTPServer(admin.New(admin.Config{Token: string(cfg.Admin.Token), Ready: s.ready.Load}), log)
 	s.admin.WriteTimeout = 30 * time.Second
@@ -222,6 +224,7 @@ func (s *server) shutdown() {
 		s.log.Warn("viewers cut off", "error", err)
 	}
 	ending.Wait()
+	s.policy.Close(ctx)
 	_ = s.admin.Close()
 	s.expire()
 	s.running.Wait()

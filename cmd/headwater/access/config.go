@@ -115,6 +115,13 @@ func (c Config) Decides() bool {
 	return c.asksForSecret() || c.Callbacks.OnPublish != ""
 }
 
+// LimitsPlay reports whether anybody could be refused or has to be asked about who
+// plays.
+func (c Config) LimitsPlay() bool {
+	p := c.Play
+	return p.Access != "open" || len(p.Allow) > 0 || len(p.Deny) > 0 || c.Callbacks.OnPlay != "" || c.Callbacks.OnPlayDone != ""
+}
+
 // asksForSecret reports whether a kind of secret is set.
 func (c Config) asksForSecret() bool {
 	p := c.Publish

@@ -54,7 +54,7 @@ func (p *Policy) play(ctx context.Context, r PlayRequest) (*Grant, *Refusal) {
 		}
 		return &Grant{App: name.App, Name: name.Stream, Key: e.key, Session: e.session}, nil
 	}
-	if _, refusal := p.ask(ctx, e); refusal != nil {
+	if _, _, refusal := p.ask(ctx, e); refusal != nil {
 		return nil, refusal
 	}
 	return p.grant(e, name), nil
@@ -71,7 +71,7 @@ func (p *Policy) askOnce(ctx context.Context, e event) *Refusal {
 	} else if ok {
 		return nil
 	}
-	_, refusal := p.ask(ctx, e)
+	_, _, refusal := p.ask(ctx, e)
 	switch {
 	case refusal == nil:
 		p.plays.put(key, "", p.plays.keep)

@@ -176,24 +176,24 @@ func (p *Policy) Close(ctx context.Context) {
 }
 
 // ask puts an event to its callback. It returns a refusal, or the name that the
-// stream has from now on.
-func (p *Policy) ask(ctx context.Context, e event) (remux.Name, *Refusal) {
+// stream has from now on; answered is false where nobody has said yes.
+func (p *Policy) ask(ctx context.Context, e event) (public remux.Name, answered bool, refusal *Refusal) {
 	h := p.hooks[e.kind]
 	if h == nil {
-		return e.name, nil
+		return e.name, false, nil
 	}
 	v, err := h.ask(ctx, e)
 	switch {
 	case err != nil && p.failOpen:
-		return e.name, nil
+		return e.name, false, nil
 	case err != nil:
-		return e.name, rejected("this cannot be authorised at the moment; try again", "%s: %v", e.kind.name(), err)
+		return e.name, false, rejected("this cannot be authorised at the moment; try again", "%s: %v", e.kind.name(), err)
 	case v.refused:
 		r := denied(cmp.Or(v.reason, "refused by the server's owner"))
 		r.Detail = e.kind.name() + " refused"
-		return e.name, r
+		return e.name, true, r
 	}
-	return cmp.Or(v.rename, e.name), nil
+	return cmp.Or(v.rename, e.name), true, nil
 }
 
 // grant returns the permission for an event that was allowed.

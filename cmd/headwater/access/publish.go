@@ -51,8 +51,11 @@ func (p *Policy) publish(ctx context.Context, r Request) (*Grant, *Refusal) {
 			e.tcURL, _, _ = strings.Cut(e.tcURL, "?")
 		}
 		var public remux.Name
-		if public, refusal = p.ask(ctx, e); refusal == nil {
-			return p.grant(e, public), nil
+		var answered bool
+		if public, answered, refusal = p.ask(ctx, e); refusal == nil {
+			g := p.grant(e, public)
+			g.Proved = answered || c.key != ""
+			return g, nil
 		}
 		if c.nonce != "" {
 			p.nonces.release(c.nonce) // it was not published with

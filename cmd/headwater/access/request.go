@@ -77,6 +77,7 @@ type Grant struct {
 	App, Name string // the public name
 	Key       string // the id of the secret that was shown, for logs; "": none was needed
 	Session   string // what callbacks call this session; a number
+	Proved    bool   // to publish: a secret was shown, or on_publish has said yes
 
 	event event
 	done  *hook
