@@ -121,6 +121,7 @@ type view struct {
 // run sends the stream to the player, and tells of its end.
 func (v *view) run(peer context.Context, to *rtmp.Player) error {
 	s := v.session
+	<-s.begun
 	s.server.config.Logger.Debug("play started", "session", s.id, "name", v.request.Name.String(),
 		"remote", s.remote.String(), "player", v.request.Player)
 	to.LimitBuffer(sendBuffer)
@@ -136,7 +137,8 @@ func (v *view) run(peer context.Context, to *rtmp.Player) error {
 		err = context.Cause(peer)
 	case errors.Is(err, io.EOF):
 		err = rtmp.ErrPlayed
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) { // of a write: nothing else has one
 		err = fmt.Errorf("%w: %w", errTooSlow, err)
 	}
 	v.end(err)
@@ -144,7 +146,7 @@ func (v *view) run(peer context.Context, to *rtmp.Player) error {
 	case errors.Is(err, rtmp.ErrPlayed):
 		return nil
 	case errors.Is(err, errShutdown):
-		s.stop(errShutdown)
+		s.rtmp.Stop(err, rtmp.Status{Code: rtmp.PlayEnded, Description: err.Error()})
 		return nil
 	}
 	return err

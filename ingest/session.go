@@ -161,10 +161,6 @@ func (s *session) Unpublish(err error) {
 // stream has been given to somebody else.
 func (s *session) stop(err error) {
 	<-s.begun
-	if s.playing.Load() {
-		s.rtmp.Stop(err, rtmp.Status{Code: rtmp.PlayEnded, Description: err.Error()})
-		return
-	}
 	s.rtmp.Stop(err, farewell(err))
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"headwater/remux/av"
+	"headwater/remux/flv"
 )
 
 func FuzzChunkReader(f *testing.F) {
@@ -169,6 +170,7 @@ func FuzzSession(f *testing.F) {
 // fuzzView sends frames until the peer wants no more.
 func fuzzView(ctx context.Context, to *Player) error {
 	f := av.Frame{Kind: av.Video, Config: &av.Config{Video: &av.Track{Codec: av.H264}}, Tag: tagOf([]byte("frame"))}
+	flv.Seal(f.Tag, flv.TypeVideo, 0)
 	for ctx.Err() == nil {
 		if err := to.Add([]*av.Frame{&f}, nil); err != nil {
 			return err

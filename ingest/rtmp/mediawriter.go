@@ -38,20 +38,13 @@ func (w *MediaWriter) Add(frames []*av.Frame, metadata []byte) error {
 		stamp := uint32(f.DTS / time.Millisecond)
 		if f.Config != w.config {
 			if w.config == nil && metadata != nil {
-				w.script(stamp, metadata)
+				w.tag(stamp, metadata)
 			}
 			if err := w.headers(stamp, f.Config); err != nil {
 				return err
 			}
 		}
-		switch {
-		case f.Kind == av.Video && w.video:
-			w.put(videoChunks, flv.TypeVideo, stamp, flv.Body(f.Tag))
-		case f.Kind == av.Audio && w.audio:
-			w.put(audioChunks, flv.TypeAudio, stamp, flv.Body(f.Tag))
-		case f.Kind == av.Data:
-			w.script(stamp, f.Tag)
-		}
+		w.tag(stamp, f.Tag)
 	}
 	return nil
 }
@@ -102,12 +95,23 @@ func (w *MediaWriter) takes(typ uint8, t *av.Track) bool {
 
 var metadataName = AppendAMF(nil, "onMetaData")
 
-// script gathers script data. A server keeps metadata only if it is told to
-// (RTMP 7.1.3, "@setDataFrame").
-func (w *MediaWriter) script(stamp uint32, tag []byte) {
+// tag gathers a tag, if the peer gets its track. A server keeps metadata only if
+// it is told to (RTMP 7.1.3, "@setDataFrame").
+func (w *MediaWriter) tag(stamp uint32, tag []byte) {
 	body := flv.Body(tag)
-	if w.publish && bytes.HasPrefix(body, metadataName) {
-		body = append(bytes.Clone(setDataFrame), body...)
+	switch typ := tag[0]; typ {
+	case flv.TypeVideo:
+		if w.video {
+			w.put(videoChunks, typ, stamp, body)
+		}
+	case flv.TypeAudio:
+		if w.audio {
+			w.put(audioChunks, typ, stamp, body)
+		}
+	case flv.TypeScript:
+		if w.publish && bytes.HasPrefix(body, metadataName) {
+			body = append(bytes.Clone(setDataFrame), body...)
+		}
+		w.put(dataChunks, typ, stamp, body)
 	}
-	w.put(dataChunks, flv.TypeScript, stamp, body)
 }

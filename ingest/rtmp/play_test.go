@@ -26,7 +26,9 @@ func track(codec av.Codec, typ uint8, header string) *av.Track {
 }
 
 func frame(kind av.Kind, at time.Duration, c *av.Config, body string) *av.Frame {
-	return &av.Frame{Kind: kind, DTS: at, Config: c, Tag: tagOf([]byte(body))}
+	tag := tagOf([]byte(body))
+	flv.Seal(tag, map[av.Kind]uint8{av.Video: 9, av.Audio: 8, av.Data: 18}[kind], 0)
+	return &av.Frame{Kind: kind, DTS: at, Config: c, Tag: tag}
 }
 
 const (
@@ -97,19 +99,23 @@ func TestPlay(t *testing.T) {
 	key := strings.Repeat("key frame ", 20_000) // four chunks
 	late := 1<<24*time.Millisecond - 40*time.Millisecond
 	metadata := tagOf(AppendAMF(nil, "onMetaData", Object{{"width", 640}}))
+	flv.Seal(metadata, flv.TypeScript, 0)
+	end := frame(av.Data, late+42*time.Millisecond, second, "\x17\x02\x00\x00\x00") // the end of a sequence is data to us
+	flv.Seal(end.Tag, flv.TypeVideo, 0)
 	j := newJournal()
 	j.view = sends(nil, metadata,
 		frame(av.Video, late, c, key), frame(av.Audio, late+10*time.Millisecond, c, "sound"),
 		frame(av.Data, late+11*time.Millisecond, c, "text"),
 		frame(av.Video, late+40*time.Millisecond, c, key), frame(av.Audio, late+41*time.Millisecond, second, "more sound"),
+		end,
 		frame(av.Video, (1<<32+5)*time.Millisecond, second, "wrapped"))
 	p := newSession(t, j)
-	media := p.play("x?token=y", 10)
+	media := p.play("x?token=y", 11)
 	const at, far = 1<<24 - 40, 1 << 24
 	want := []got{
 		{18, at, 1, string(flv.Body(metadata))}, {9, at, 1, avcHeader}, {8, at, 1, aacHeader}, {9, at, 1, key}, {8, at + 10, 1, "sound"},
 		{18, at + 11, 1, "text"},
-		{9, far, 1, key}, {9, far + 1, 1, avcHeader + "2"}, {8, far + 1, 1, "more sound"},
+		{9, far, 1, key}, {9, far + 1, 1, avcHeader + "2"}, {8, far + 1, 1, "more sound"}, {9, far + 2, 1, "\x17\x02\x00\x00\x00"},
 		{9, 5, 1, "wrapped"},
 	}
 	for i := range want {

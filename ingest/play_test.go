@@ -1,0 +1,298 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"headwater/ingest/rtmp"
+	"headwater/remux"
+)
+
+// askPlay goes as far as the first status of a play, which it returns as code and
+// text.
+func (e *encoder) askPlay(app, name string) (code, description string) {
+	e.t.Helper()
+	e.message(2, 1, 0, 0, []byte{0, 0xff, 0xff, 0xff})
+	e.command(0, "connect", 1, rtmp.Object{
+		{Name: "app", Value: app}, {Name: "flashVer", Value: "player 1"}, {Name: "pageUrl", Value: "https://page"},
+		{Name: "tcUrl", Value: "rtmp://host/" + app},
+	})
+	e.reply("_result")
+	e.command(0, "createStream", 2, nil)
+	e.reply("_result")
+	e.command(1, "play", 3, nil, name, -2000)
+	o := e.reply("onStatus")
+	return o.String("code"), o.String("description")
+}
+
+// player plays a stream that is there.
+func (h *harness) player(t *testing.T, name string) *encoder {
+	t.Helper()
+	e := h.dial(t)
+	if code, text := e.askPlay("live", name); code != "NetStream.Play.Reset" {
+		t.Fatalf("%s: %s", code, text)
+	}
+	return e
+}
+
+// frame waits for the next picture.
+func (e *encoder) frame() rtmp.Message {
+	e.t.Helper()
+	for {
+		m, err := e.in.ReadMessage()
+		if err != nil {
+			e.t.Fatalf("waiting for a picture: %v", err)
+		}
+		if m.Type == 9 {
+			return m
+		}
+	}
+}
+
+// TestPlayRequest: what AuthorizePlay is told, and that PlayDone hears of the end.
+func TestPlayRequest(t *testing.T) {
+	asked, done := make(chan PlayRequest, 1), make(chan PlayEnd, 1)
+	var same PlayRequest
+	h := playHarness(t, func(c *Config) {
+		c.AuthorizePlay = func(ctx context.Context, r PlayRequest) error {
+			if _, ok := ctx.Deadline(); !ok {
+				t.Error("no deadline")
+			}
+			asked <- r
+			return nil
+		}
+		c.PlayDone = func(r PlayRequest, end PlayEnd) { same = r; done <- end }
+	})
+	b := h.broadcast(t, "x", 0)
+	e := h.player(t, "x?token=SECRET&a=b")
+	r := <-asked
+	if r.Name.String() != "live/x" || r.Player != "player 1" || r.Page != "https://page" || r.Query.Get("token") != "SECRET" ||
+		r.Session == 0 || r.Remote.String() != e.conn.LocalAddr().String() {
+		t.Errorf("asked for %#v %q %q %v", r, r.Player, r.Page, r.Query)
+	}
+	if text := fmt.Sprintf("%v %+v %#v", r, r, r); strings.Contains(text, "SECRET") {
+		t.Errorf("shows %s", text)
+	}
+	for range 10 {
+		e.frame()
+	}
+	if st := h.Stats(); st.Players != 1 || st.PlayBytes == 0 || st.PlayFrames < 10 {
+		t.Errorf("%+v", st)
+	}
+	b.stop()
+	if o := e.reply("onStatus"); o.String("code") != "NetStream.Play.UnpublishNotify" {
+		t.Errorf("then %v", o)
+	}
+	e.closed()
+	end := <-done
+	if same.Session != r.Session || end.Reason != Ended || end.Bytes < 1000 || end.Duration <= 0 {
+		t.Errorf("%v ended with %+v", same, end)
+	}
+	h.idle(t)
+	if st := h.Stats(); st.Players != 0 || st.PlayBytes != end.Bytes {
+		t.Errorf("%+v", st)
+	}
+	if len(h.logged("play ended", "reason=ended", "name=live/x")) != 1 || strings.Contains(h.log.String(), "SECRET") {
+		t.Error("the log is not as it should be")
+	}
+}
+
+func TestPlayRefused(t *testing.T) {
+	var done []PlayEnd
+	h := playHarness(t, func(c *Config) {
+		c.MaxPlayers = 1
+		c.PlayHold = 20 * time.Millisecond
+		c.PlayDone = func(_ PlayRequest, end PlayEnd) { done = append(done, end) }
+		c.AuthorizePlay = func(_ context.Context, r PlayRequest) error {
+			switch r.Name.Stream {
+			case "denied":
+				return Denied("pay first")
+			case "broken":
+				return errors.New("secret detail")
+			}
+			return nil
+		}
+	})
+	for _, c := range []struct{ name, code, text string }{
+		{"denied", "NetStream.Play.Failed", "pay first"},
+		{"broken", "NetStream.Play.Failed", "playing was refused"},
+		{"none", "NetStream.Play.StreamNotFound", "no such stream: live/none"},
+		{"../x", "NetStream.Play.StreamNotFound", `stream name: holds '/'; only A-Z a-z 0-9 . _ ~ - are allowed`},
+	} {
+		e := h.dial(t)
+		if code, text := e.askPlay("live", c.name); code != c.code || text != c.text {
+			t.Errorf("%s: %s: %s", c.name, code, text)
+		}
+		e.closed()
+	}
+	h.idle(t)
+	if len(done) != 1 || done[0].Reason != Refused {
+		t.Errorf("PlayDone heard %v", done) // of the one that was allowed
+	}
+	h.broadcast(t, "x", 0)
+	first := h.player(t, "x")
+	second := h.dial(t)
+	if code, text := second.askPlay("live", "x"); code != "NetStream.Play.Failed" || text != "too many players" {
+		t.Errorf("%s: %s", code, text)
+	}
+	first.frame()
+	_ = first.conn.Close()
+	second.closed()
+	h.idle(t)
+	h.player(t, "x").frame() // there is room again
+	if n := len(h.config.Registry.Streams()); n != 1 {
+		t.Errorf("%d streams", n)
+	}
+	if st := h.Stats(); st.PlayRefused["NetStream.Play.Failed"] != 3 || st.PlayRefused["NetStream.Play.StreamNotFound"] != 2 {
+		t.Errorf("%v", st.PlayRefused)
+	}
+}
+
+// TestPlayBeforePublish: a player that comes early gets the stream, and one more
+// than may wait does not.
+func TestPlayBeforePublish(t *testing.T) {
+	h := playHarness(t, func(c *Config) { c.PlayHold = 20 * time.Second })
+	early := h.dial(t)
+	got := make(chan string, 1)
+	go func() {
+		code, _ := early.askPlay("live", "x")
+		got <- code
+	}()
+	for h.holding.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	h.holding.Add(maxHolding - 1)
+	late := h.dial(t)
+	if code, _ := late.askPlay("live", "y"); code != "NetStream.Play.StreamNotFound" {
+		t.Errorf("one too many is told %s", code)
+	}
+	h.holding.Add(1 - maxHolding)
+	h.broadcast(t, "other", 0) // not the one it waits for
+	h.broadcast(t, "x", 0)
+	if code := <-got; code != "NetStream.Play.Reset" {
+		t.Errorf("it is told %s", code)
+	}
+	early.frame()
+}
+
+// TestPlayOnDemand: who can fetch a stream is asked for one that is not there, and
+// is told who asks.
+func TestPlayOnDemand(t *testing.T) {
+	var h *harness
+	var once sync.Once
+	h = playHarness(t, func(c *Config) {
+		c.Demand = func(ctx context.Context, name remux.Name) *remux.Stream {
+			if name.Stream != "far" {
+				return nil
+			}
+			once.Do(func() { h.broadcast(t, name.Stream, 0) })
+			if via := rtmp.Via(ctx); len(via) != 0 {
+				t.Errorf("via %q", via)
+			}
+			return h.config.Registry.Stream(name)
+		}
+	})
+	h.player(t, "far").frame()
+	h.player(t, "far").frame()
+}
+
+// TestShutdownEndsPlayers: they get what there is, and a word.
+func TestShutdownEndsPlayers(t *testing.T) {
+	h := playHarness(t, func(c *Config) { c.PlayGather = 300 * time.Millisecond })
+	h.broadcast(t, "x", 0)
+	e := h.player(t, "x")
+	e.frame()
+	down := make(chan error, 1)
+	go func() { down <- h.Shutdown(t.Context()) }()
+	if o := e.reply("onStatus"); o.String("code") != "NetStream.Play.UnpublishNotify" || o.String("level") != "status" {
+		t.Errorf("told %v", o)
+	}
+	e.closed()
+	if err := <-down; err != nil {
+		t.Error(err)
+	}
+	if len(h.logged("play ended", "reason=shutdown")) != 1 {
+		t.Error("no word of it in the log")
+	}
+}
+
+// TestPlayersThatDoNotRead are closed within bounds, disturb neither the publisher
+// nor another player, and leave nothing behind.
+func TestPlayersThatDoNotRead(t *testing.T) {
+	h := playHarness(t, func(c *Config) {
+		c.WriteTimeout = time.Second
+		c.PlayGather = 50 * time.Millisecond
+	})
+	b := h.broadcast(t, "x", 0)
+	good := h.player(t, "x")
+	before := runtime.NumGoroutine()
+	const dead = 20
+	for range dead {
+		e := h.dial(t)
+		_ = e.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		e.askPlay("live", "x")
+	}
+	var last uint32
+	longest := time.Duration(0)
+	seen := time.Now()
+	for end := time.Now().Add(15 * time.Second); h.Stats().Players > 1; {
+		m := good.frame()
+		if gap := m.Timestamp - last; last > 0 && gap > 240 { // of the source itself: 200
+			t.Errorf("%d ms are missing at %d", gap, m.Timestamp)
+		}
+		last = m.Timestamp
+		longest = max(longest, time.Since(seen))
+		if seen = time.Now(); seen.After(end) {
+			t.Fatalf("%d players are still there", h.Stats().Players)
+		}
+	}
+	if longest > time.Second {
+		t.Errorf("the other player had to wait for %v", longest)
+	}
+	if n := len(h.logged("play ended", "reason=slow")); n != dead {
+		t.Errorf("%d players were too slow", n)
+	}
+	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if n := runtime.NumGoroutine(); n > before {
+		t.Errorf("%d goroutines, %d before", n, before)
+	}
+	b.stop()
+}
+
+// TestSlowPlayerSkips: one that cannot keep up goes on at a key frame, and the
+// second time is closed.
+func TestSlowPlayerSkips(t *testing.T) {
+	o := remux.DefaultOptions()
+	o.MaxLag = time.Second
+	h := playHarness(t, func(c *Config) {
+		c.Registry = remux.NewRegistry(o, nil)
+		c.WriteTimeout = 20 * time.Second
+	})
+	h.broadcast(t, "x", 0)
+	e := h.dial(t)
+	_ = e.conn.(*net.TCPConn).SetReadBuffer(128 << 10)
+	e.askPlay("live", "x")
+	// It reads at a third of the rate.
+	buf := make([]byte, 12<<10)
+	for end := time.Now().Add(30 * time.Second); h.Stats().Players > 0; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it is still there: %+v", h.Stats())
+		}
+		_, _ = e.conn.Read(buf)
+	}
+	if n := h.Stats().PlaySkips; n != 2 {
+		t.Errorf("skipped %d times", n)
+	}
+	if len(h.logged("play ended", "reason=slow", "skips=2")) != 1 {
+		t.Error("not closed for being slow")
+	}
+}
