@@ -68,11 +68,11 @@ func (ix *Index) renderPlaylist(f Format, delta bool) (*Object, error) {
 	segments := ix.carried(f)
 	first := segments[0]
 	m := hls.Media{
-		Target:                ix.Target,
-		Sequence:              first.Sequence,
-		Independent:           true,
-		Ended:                 ix.Ended,
-		Entries:               make([]hls.Entry, len(segments)),
+		Target:      ix.Target,
+		Sequence:    first.Sequence,
+		Independent: true,
+		Ended:       ix.Ended,
+		Entries:     make([]hls.Entry, len(segments)),
 	}
 	var tagged bool
 	if tagged, m.DiscontinuitySequence = first.discontinuity(f); tagged {
