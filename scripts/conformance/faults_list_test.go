@@ -154,7 +154,7 @@ var historyFaults = []fault{
 		f.text("ts", only(last[len(last)-1], func(s string) string {
 			return number(s, sequenceTag, func(n int64) int64 { return n - int64(end.Sequence) })
 		}))
-	}, also: []string{"list.dsn", "list.discontinuity", "list.renditions", "list.names", "list.clock", "list.pdt-capture"}},
+	}, also: []string{"list.dsn", "list.discontinuity", "list.renditions", "list.names", "list.clock", "list.pdt-capture", "media.video", "media.audio"}},
 	{rule: "list.stable", name: "another URI", plant: func(f *faulty) {
 		f.rename("ts", func(uri string) string { return "z" + uri })
 	}},

@@ -93,6 +93,24 @@ var mp4Faults = []fault{
 			return b
 		})
 	}},
+	{rule: "mp4.id3", name: "another scheme", plant: func(f *faulty) {
+		e := f.quiet("fmp4")
+		for i, p := range e.parts {
+			if len(f.v.format("fmp4").parts[resolve(f.v.format("fmp4").Path, p.URI)].Messages) > 0 {
+				f.fragment(e, i, func(b []byte, _ *Fragment) []byte {
+					return bytes.Replace(b, []byte("/emsg/ID3"), []byte("/emsg/xxx"), 1)
+				})
+				return
+			}
+		}
+		f.t.Fatal("no event message")
+	}},
+	{rule: "media.video", name: "one that nobody sees", plant: func(f *faulty) { f.alsoSent(true) }},
+	{rule: "media.audio", name: "many that nobody hears", plant: func(f *faulty) {
+		for range 25 {
+			f.alsoSent(false)
+		}
+	}},
 	{rule: "mp4.cut", name: "half a second apart", plant: func(f *faulty) {
 		for _, e := range f.v.format("fmp4").entries {
 			if !e.whole || e.init == nil {
@@ -111,6 +129,17 @@ var mp4Faults = []fault{
 			}
 		}
 	}},
+}
+
+// alsoSent makes the publisher send another frame in the middle of things.
+func (f *faulty) alsoSent(video bool) {
+	for i, s := range f.Sent {
+		if s.Time > 6000 && s.Video == video && !s.Key == video {
+			s.Time++
+			f.Sent = slices.Insert(f.Sent, i+1, s)
+			return
+		}
+	}
 }
 
 // init edits all initialization sections.

@@ -89,6 +89,20 @@ var tsFaults = []fault{
 			pmt(b, ts, func(s []byte) []byte { return append(s, typeMPEG1Audio, 0xe1, 0xff, 0xf0, 0) })
 		})
 	}},
+	{rule: "ts.id3", name: "no descriptor", plant: func(f *faulty) {
+		f.allPackets(func(b []byte, ts *TS) {
+			if ts.timed() {
+				pmt(b, ts, func(s []byte) []byte { return bytes.Replace(s, []byte{0x25}, []byte{0x99}, 1) })
+			}
+		})
+	}},
+	{rule: "ts.id3", name: "no tag", plant: func(f *faulty) {
+		f.packets(f.quiet("ts"), func(b []byte, ts *TS) {
+			p := ts.track(func(typ byte) bool { return typ == typeID3 })[0]
+			at := p.First * packetSize
+			b[at+bytes.Index(b[at:], []byte("ID3"))] = 'X'
+		})
+	}},
 	{rule: "ts.delimiter", name: "none", plant: func(f *faulty) {
 		f.packets(f.quiet("ts"), func(b []byte, ts *TS) {
 			b[nal(f.t, b, pictures(ts)[5].First*packetSize, nalAUD)] = 12
@@ -108,7 +122,7 @@ var tsFaults = []fault{
 	}},
 	{rule: "ts.video-steps", name: "late by 18 ms", plant: func(f *faulty) {
 		f.stamp(f.quiet("ts"), func(ts *TS) *PES { return ahead(ts) }, func(p *PES) (int64, int64) { return p.PTS, p.DTS + 18*90 })
-	}},
+	}, also: []string{"media.video"}},
 	{rule: "ts.audio-length", name: "not said", plant: func(f *faulty) {
 		f.packets(f.quiet("ts"), func(b []byte, ts *TS) {
 			p := packet(b, ts.track(isAudio)[3].First)
@@ -121,7 +135,7 @@ var tsFaults = []fault{
 			p := packet(b, ts.track(isAudio)[3].First)
 			p[payloadAt(p)+14+2] ^= 0x80
 		})
-	}, also: []string{"ts.audio-steps"}},
+	}, also: []string{"ts.audio-steps", "media.audio"}},
 	{rule: "ts.audio-steps", name: "ten milliseconds", plant: func(f *faulty) {
 		f.stamp(f.quiet("ts"), func(ts *TS) *PES { return ts.track(isAudio)[3] }, func(p *PES) (int64, int64) { return p.PTS + 900, 0 })
 	}},

@@ -297,8 +297,10 @@ func checkLengths(path string, run []*entry, all []*span, r *report) {
 			end = all[i+1].start
 		}
 		off := sum - (end - all[0].start)
-		if tail := all[i].sound - all[i].end; i+1 == len(all) && off > 0 {
-			off = max(0, off-tail) // the sound of the last segment may go on behind its pictures
+		if tail := all[i].sound - all[i].end; i+1 == len(all) && tail > 0 && off > 0 {
+			// The sound of the last segment goes on behind its pictures: the last one of
+			// those stands until the decoder has nothing more.
+			off = max(0, off-tail-all[i].delay)
 		}
 		low, high = min(low, off), max(high, off)
 		r.want(high-low <= frame+printed, "%s: EXTINF up to %d is %v off the media, frames last %v", path, e.MSN, high-low, frame)

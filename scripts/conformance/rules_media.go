@@ -10,8 +10,12 @@ var mediaRules = []Rule{
 	{"media.audio", "HLS.md 2, 3", "each frame of sound that was published is there, once", checkSounds},
 }
 
-// lost is how much of a publisher's last media a broken connection takes along.
-const lost = 500 * time.Millisecond
+// What of a publisher's last media is lost with its connection, and what with the
+// server: the segment that was open, and media that came faster than it plays.
+const (
+	lostOnWire   = 500 * time.Millisecond
+	lostOnServer = 3 * time.Second
+)
 
 // decodeTimes are the decode times of a rendition's pictures in ms, as far as the
 // first session goes: on the publisher's clock in fMP4, from the first one on in
@@ -86,6 +90,10 @@ func (v *view) complete(n *renditionView, what string, got, want []int64, r *rep
 	missing := time.Duration(0)
 	if len(got) < len(want) {
 		missing = time.Duration(want[len(want)-1]-want[len(got)]) * time.Millisecond
+	}
+	lost := lostOnWire
+	if v.rec.between(time.Time{}, v.rec.Sent[len(v.rec.Sent)-1].At, Restarted) {
+		lost = lostOnServer
 	}
 	ok := len(got) <= len(want) && missing <= lost
 	if v.rec.Whole {

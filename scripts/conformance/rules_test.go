@@ -16,7 +16,7 @@ func recordEverything(t *testing.T) *Recording {
 	t.Helper()
 	st := newStage(t, shortWindow, append(short, "STREAM_RECONNECT_WINDOW=2500ms")...)
 	st.rec.Rec.Paced = true
-	p := st.publish(&Feed{Clip: plain.ready(t)}, 1)
+	p := st.publish(&Feed{Clip: plain.ready(t), Cues: 400 * time.Millisecond}, 1)
 	var probes sync.WaitGroup
 	probes.Go(st.askAtStart)
 	pause(st.ctx, 100*time.Millisecond)

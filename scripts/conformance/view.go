@@ -269,6 +269,7 @@ func (v *renditionView) mediaRuns() (runs [][]*entry) {
 type span struct {
 	start, end, sound time.Duration // unwrapped within a run; end is start plus the length of the samples
 	frame             time.Duration
+	delay             time.Duration // from the first picture's decoding to its presentation
 	video             bool
 }
 
@@ -305,6 +306,7 @@ func tsSpan(t, first *TS, lead *byte) *span {
 	}
 	tail := all[len(all)-1]
 	s := &span{start: clock90(since(all[0].PTS, origin[0].PTS)), frame: clock90(median(steps)), video: isVideo(all[0].Type)}
+	s.delay = clock90(since(all[0].PTS, all[0].DTS))
 	s.end = s.start + clock90(since(tail.DTS, all[0].DTS))
 	if s.video {
 		s.end += s.frame
@@ -341,7 +343,7 @@ func mp4Span(e *entry) *span {
 	}
 	first := int64(runs[0].Time) + int64(runs[0].Samples[0].Composition)
 	s := &span{start: track.scale(first), end: track.scale(first + length), frame: track.scale(median(steps)), video: track.Handler == "vide"}
-	s.sound = s.end
+	s.sound, s.delay = s.end, track.scale(int64(runs[0].Samples[0].Composition))
 	if audio := e.init.Track("soun"); audio != nil && audio.Timescale > 0 {
 		if runs := e.mp4.Runs(audio.ID); len(runs) > 0 {
 			s.sound = max(s.end, audio.scale(int64(runs[len(runs)-1].End())))
