@@ -232,7 +232,60 @@ func TestMetadataBegins(t *testing.T) {
 	if n := p.Stream().timeline.state(time.Now()).Discontinuity; n != base+3 {
 		t.Errorf("what a restart begins behind is %d, want %d", n, base+3)
 	}
+	for f, want := range map[Format]int{FMP4: 2, TS: 3} {
+		text, err := ix.Playlist(f, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := fmt.Sprintf("#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", base)
+		if n := bytes.Count(text.Body, []byte("#EXT-X-DISCONTINUITY\n")); n != want || !bytes.Contains(text.Body, []byte(header)) {
+			t.Errorf("%s: %d discontinuities, want %d and %s\n%s", f.folder(), n, want, header, text.Body)
+		}
+	}
 	decodes(t, download(t, ix, FMP4))
+}
+
+// The number in the TS playlist's header rises when the segment leaves it in front
+// of which its own discontinuity was.
+func TestMetadataLeavesTheWindow(t *testing.T) {
+	_, messages := testSource(t, 40)
+	o := DefaultOptions()
+	r := NewRegistry(o, nil)
+	p, err := r.Publish(Name{"live", "x"}, Claim{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, in, out := uint64(0), false, false
+	for _, m := range with(messages, 4500, textMessage("first")) {
+		if err := p.Write(m.typ, m.ts, m.tag()); err != nil {
+			t.Fatal(err)
+		}
+		ix := p.Stream().Index()
+		if len(ix.Segments) == 0 {
+			continue
+		}
+		if base == 0 {
+			base = ix.Segments[0].DiscontinuitySequence
+		}
+		text, err := ix.Playlist(TS, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tags := bytes.Count(text.Body, []byte("#EXT-X-DISCONTINUITY\n"))
+		in = in || tags == 1
+		out = in && tags == 0
+		number := base
+		if out {
+			number++
+		}
+		if tags > 1 || !bytes.Contains(text.Body, fmt.Appendf(nil, "#EXT-X-DISCONTINUITY-SEQUENCE:%d\n", number)) {
+			t.Fatalf("want number %d:\n%s", number, text.Body)
+		}
+	}
+	if !out {
+		t.Error("the discontinuity never left the list")
+	}
+	p.Close()
 }
 
 // A stream that has no metadata is what it was before there was any.
