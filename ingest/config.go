@@ -44,8 +44,12 @@ type Config struct {
 
 	MaxConnections           int // open at once; more are closed on sight. 0: 1000
 	MaxConnectionsPerAddress int // likewise, of one IPv4 address or IPv6 /64; loopback has no limit. 0: no limit
+	MaxRatePerAddress        int // new connections a second, after a burst of 2.5 times that; loopback has no limit. 0: no limit
 	MaxPlayers               int // playing at once. 0: three quarters of MaxConnections, so that publishers get in
 	MaxMessage               int // bytes of one audio or video message; a longer one ends the session. 0: 8 MiB
+
+	MaxBitrate   int64         // bits a second that are read of one publisher, after a burst of 16 MiB. 0: no limit
+	BitrateGrace time.Duration // how long it may want more before it is told so and closed. 0: for ever, at that rate
 
 	PlayGather time.Duration // frames of this long are written to a player together. 0: each as it comes
 	PlayHold   time.Duration // how long a player waits for a stream that is not there. 0: 3 s
@@ -107,5 +111,8 @@ func (c *Config) options() rtmp.Options {
 		Write:      c.WriteTimeout,
 		MaxMessage: c.MaxMessage,
 		RelayID:    c.RelayID,
+
+		MaxBitrate:   c.MaxBitrate,
+		BitrateGrace: c.BitrateGrace,
 	}
 }

@@ -25,6 +25,7 @@ const (
 	Refused     Reason = "refused"     // it may not publish
 	Protocol    Reason = "protocol"    // what it sent is not RTMP
 	Limit       Reason = "limit"       // it sent more than is allowed
+	Bitrate     Reason = "bitrate"     // it kept wanting to send faster than is allowed
 	Stream      Reason = "stream"      // its media was no good
 	Replaced    Reason = "replaced"    // another publisher took its name over
 	Kicked      Reason = "kicked"      // the operator removed it
@@ -34,7 +35,7 @@ const (
 )
 
 // reasons are all of them.
-var reasons = []Reason{Unpublished, Ended, Stopped, Slow, Closed, Reset, Timeout, Refused, Protocol, Limit, Stream, Replaced, Kicked, Shutdown, Panicked, Other}
+var reasons = []Reason{Unpublished, Ended, Stopped, Slow, Closed, Reset, Timeout, Refused, Protocol, Limit, Bitrate, Stream, Replaced, Kicked, Shutdown, Panicked, Other}
 
 // unexpected reports whether the error says more than the reason does.
 func (r Reason) unexpected() bool {
@@ -51,6 +52,7 @@ func reasonOf(err error) Reason {
 	_, refused := errors.AsType[*rtmp.Status](err)
 	_, panicked := errors.AsType[*rtmp.PanicError](err)
 	_, stream := errors.AsType[*streamError](err)
+	_, tlsFault := errors.AsType[*tlsError](err)
 	switch {
 	case err == nil:
 		return Unpublished
@@ -74,6 +76,8 @@ func reasonOf(err error) Reason {
 		return Shutdown
 	case errors.Is(err, rtmp.ErrProtocol):
 		return Protocol
+	case errors.Is(err, rtmp.ErrBitrate):
+		return Bitrate
 	case errors.Is(err, rtmp.ErrLimit):
 		return Limit
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -82,6 +86,8 @@ func reasonOf(err error) Reason {
 		return Closed
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return Reset
+	case tlsFault:
+		return Protocol
 	}
 	return Other
 }

@@ -37,6 +37,7 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
 	addresses map[netip.Prefix]int
+	rates     rateLimit
 	lastID    uint64
 }
 
@@ -52,6 +53,7 @@ func New(c Config) (*Server, error) {
 		listeners: map[net.Listener]struct{}{},
 		sessions:  map[*session]struct{}{},
 		addresses: map[netip.Prefix]int{},
+		rates:     rateLimit{rate: float64(c.MaxRatePerAddress)},
 	}
 	s.stats.total.Refused = map[string]uint64{}
 	s.stats.total.PlayRefused = map[string]uint64{}
@@ -131,29 +133,22 @@ func (s *Server) untrack(l net.Listener) {
 
 // start begins a session unless the limits forbid it.
 func (s *Server) start(conn net.Conn) {
-	ses := s.admit(conn)
+	ses, over := s.admit(conn)
 	if ses == nil {
 		_ = conn.Close()
+		if over != "" {
+			s.warn(over, "connection refused", "remote", conn.RemoteAddr().String(), "reason", over)
+		}
 		return
 	}
-	keepAlive(conn)
+	watchPeer(conn)
 	ses.rtmp = s.engine.Start(conn, ses, s.config.options())
 	close(ses.begun)
 }
 
-// keepAlive finds peers that are gone without a word.
-func keepAlive(conn net.Conn) {
-	if t, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
-		conn = t.NetConn()
-	}
-	if c, ok := conn.(*net.TCPConn); ok {
-		_ = c.SetKeepAliveConfig(net.KeepAliveConfig{
-			Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 4,
-		})
-	}
-}
-
-func (s *Server) admit(conn net.Conn) *session {
+// admit counts a connection, or says which limit it is over; after Shutdown,
+// none.
+func (s *Server) admit(conn net.Conn) (ses *session, over string) {
 	remote := addrPort(conn.RemoteAddr())
 	key, counted := addressKey(remote.Addr())
 	s.mu.Lock()
@@ -162,20 +157,24 @@ func (s *Server) admit(conn net.Conn) *session {
 	limit := s.config.MaxConnectionsPerAddress
 	switch {
 	case s.closed:
-		return nil
+		return nil, ""
 	case len(s.sessions) >= s.config.MaxConnections:
 		s.stats.count(func(st *Stats) { st.OverLimit++ })
-		return nil
+		return nil, "max_connections"
 	case counted && limit > 0 && s.addresses[key] >= limit:
 		s.stats.count(func(st *Stats) { st.OverAddress++ })
-		return nil
+		return nil, "max_connections_per_address"
+	case counted && !s.rates.allow(key, time.Now()):
+		s.stats.count(func(st *Stats) { st.OverRate++ })
+		return nil, "max_rate_per_address"
 	}
 	s.lastID++
-	ses := &session{server: s, id: s.lastID, remote: remote, begun: make(chan struct{})}
+	_, secure := conn.(*tlsConn)
+	ses = &session{server: s, id: s.lastID, remote: remote, secure: secure, begun: make(chan struct{})}
 	s.sessions[ses] = struct{}{}
 	s.addresses[key]++
 	s.running.Add(1)
-	return ses
+	return ses, ""
 }
 
 // forget removes a session whose connection is closed.

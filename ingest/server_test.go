@@ -2,16 +2,10 @@ package ingest
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/big"
 	"net"
 	"net/netip"
 	"net/url"
@@ -718,51 +712,4 @@ func TestQuiet(t *testing.T) {
 	if skipped, ok := q.allow("a", now.Add(time.Second)); !ok || skipped != 1000-quietBurst {
 		t.Errorf("later: %d left out, %v", skipped, ok)
 	}
-}
-
-// TestTLS publishes through a listener that wraps its connections.
-func TestTLS(t *testing.T) {
-	h := newHarness(t, nil)
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain := h.addr
-	h.addr = inner.Addr().String()
-	done := make(chan error)
-	go func() { done <- h.Serve(tls.NewListener(inner, selfSigned(t))) }()
-	conn, err := tls.Dial("tcp", h.addr, &tls.Config{InsecureSkipVerify: true}) // the test's own certificate
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := h.greet(t, conn)
-	if code, text := e.ask("live", "", "x"); code != "NetStream.Publish.Start" {
-		t.Fatalf("answer %s: %s", code, text)
-	}
-	e.frames(3)
-	h.stream(t).count(t, 3)
-	h.addr = plain
-	h.encoder(t, "live", "plain")
-	_ = conn.Close()
-	if err := h.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if err := <-done; err != ErrServerClosed {
-		t.Errorf("Serve returned %v", err)
-	}
-}
-
-// selfSigned returns a server's configuration with a certificate of its own.
-func selfSigned(t *testing.T) *tls.Config {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert}, PrivateKey: key}}}
 }

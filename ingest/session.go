@@ -27,6 +27,7 @@ type session struct {
 	server *Server
 	id     uint64
 	remote netip.AddrPort
+	secure bool // it came over TLS
 	rtmp   *rtmp.Session
 	begun  chan struct{} // closed when rtmp is set
 
@@ -61,7 +62,7 @@ func (s *session) Publish(p rtmp.Publish) error {
 	s.publishing.Store(true)
 	s.server.vias.set(s.grant.Name, s, p.Connect.Via)
 	s.log = s.server.config.Logger.With("session", s.id, "name", s.grant.Name.String(), "remote", s.remote.String())
-	s.log.Info("publish started", "encoder", r.Encoder, "key", s.grant.Key)
+	s.log.Info("publish started", "encoder", r.Encoder, "key", s.grant.Key, "tls", s.secure)
 	return nil
 }
 

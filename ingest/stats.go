@@ -17,6 +17,7 @@ type Stats struct {
 	Accepted     uint64            // connections
 	OverLimit    uint64            // connections closed on sight, by MaxConnections
 	OverAddress  uint64            // and by MaxConnectionsPerAddress
+	OverRate     uint64            // and by MaxRatePerAddress
 	AcceptErrors uint64            // descriptors or memory ran out
 	Refused      map[string]uint64 // publish commands, by the code that the encoder was told
 	Ended        map[Reason]uint64 // connections

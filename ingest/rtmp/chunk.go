@@ -37,7 +37,8 @@ type ChunkReader struct {
 	streams   []*chunkStream
 	parked    int // bytes allocated for messages that are not complete
 	maxParked int
-	step      int // bytes to allocate at once: the longest message so far
+	all       *assembly // of all sessions; may be nil
+	step      int       // bytes to allocate at once: the longest message so far
 }
 
 // chunkStream is what a chunk's header is relative to, and the message that is
@@ -272,9 +273,13 @@ func (c *ChunkReader) grow(s *chunkStream, n int) error {
 	if c.parked+n-len(s.tag) > c.maxParked {
 		return limitError("too many bytes in unfinished messages")
 	}
+	more := flv.HeaderSize + n + flv.TrailerSize - len(s.tag)
+	if !c.all.take(more, c.parked+more) {
+		return limitError("too many bytes in unfinished messages of all connections")
+	}
 	tag := flv.NewTag(n)
 	copy(tag, s.tag[:min(len(s.tag), flv.HeaderSize+s.got)])
-	c.parked += len(tag) - len(s.tag)
+	c.parked += more
 	s.tag = tag
 	return nil
 }
@@ -283,10 +288,18 @@ func (c *ChunkReader) grow(s *chunkStream, n int) error {
 // the next time it announces one, so that a frame costs one allocation.
 func (c *ChunkReader) close(s *chunkStream) {
 	c.parked -= len(s.tag)
+	c.all.give(len(s.tag))
 	if s.tag != nil && s.got == s.length {
 		c.step = max(c.step, s.length)
 	}
 	s.open, s.tag, s.got = false, nil, 0
+}
+
+// release drops what is held. The reader is of no use afterwards.
+func (c *ChunkReader) release() {
+	for _, s := range c.streams {
+		c.close(s)
+	}
 }
 
 // setChunkSize obeys Set Chunk Size (RTMP 5.4.1), which may come between the

@@ -13,6 +13,7 @@ import (
 type Engine struct {
 	server *gortmp.Server
 	feed   *feed
+	all    assembly
 	done   chan struct{}
 }
 
@@ -20,6 +21,7 @@ type Engine struct {
 // Close.
 func NewEngine() *Engine {
 	e := &Engine{feed: newFeed(), done: make(chan struct{})}
+	e.all.limit = maxAssembly
 	config := sessionConfig()
 	e.server = gortmp.NewServer(&gortmp.ServerConfig{
 		OnConnect: func(conn net.Conn) (io.ReadWriteCloser, *gortmp.ConnConfig) {
@@ -65,6 +67,7 @@ func sessionConfig() gortmp.ConnConfig {
 // then calls h.Closed, also if the engine is closed already.
 func (e *Engine) Start(conn net.Conn, h Handler, o Options) *Session {
 	g := newGuard(conn, h, o.withDefaults())
+	g.in.all = &e.all
 	if !e.feed.put(feedConn{conn, g}) {
 		g.end(net.ErrClosed)
 		_ = g.Close()

@@ -3,6 +3,7 @@ package rtmp
 import (
 	"encoding/binary"
 	"net"
+	"syscall"
 )
 
 // gather is messages cut into chunks (RTMP 5.3), to be written together. Only the
@@ -73,7 +74,7 @@ func step(bufs net.Buffers) (first, rest net.Buffers) {
 
 // write writes bufs with as few calls as conn allows.
 func (g *gather) write(conn net.Conn, bufs net.Buffers) error {
-	if _, ok := conn.(*net.TCPConn); ok {
+	if _, ok := conn.(syscall.Conn); ok { // a socket, whatever wraps it, and so writev
 		_, err := bufs.WriteTo(conn)
 		return err
 	}

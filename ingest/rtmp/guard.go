@@ -27,10 +27,11 @@ const innerChunkSize, outerChunkSize = 65536, 65536
 
 // lingerTime and lingerBytes bound how long a session that ends with an answer
 // goes on reading. Closing a socket with unread bytes resets it, and the peer
-// might then never see the answer.
+// might then never see the answer. A peer that sends faster than it is read has
+// some megabytes under way in both kernels before it comes to look.
 const (
 	lingerTime  = time.Second
-	lingerBytes = 4 << 20
+	lingerBytes = 16 << 20
 )
 
 // guard owns a connection and stands between it and go-rtmp, which takes the
@@ -54,6 +55,7 @@ type guard struct {
 	early    early
 	commands bucket
 	pings    bucket
+	flow     flow
 	ackEvery uint64
 	acked    uint64 // bytes acknowledged
 	publish  publication
@@ -106,6 +108,7 @@ func newGuard(conn net.Conn, h Handler, o Options) *guard {
 	}
 	g.now = g.start
 	g.patience = lingerTime
+	g.flow = newFlow(o.MaxBitrate, o.BitrateGrace)
 	g.in = NewChunkReader((*guardReader)(g), g.admit)
 	g.in.maxParked = maxEarlyParked
 	g.out.conn, g.out.timeout = conn, o.Write
@@ -318,6 +321,7 @@ func (g *guard) Close() error {
 			discard(g.conn)
 		}
 		_ = g.conn.Close()
+		g.in.release()
 		g.handler.Closed(g.err)
 	})
 	return nil
@@ -345,7 +349,7 @@ func discard(conn net.Conn) {
 	if c, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
 		conn = c.NetConn()
 	}
-	if c, ok := conn.(*net.TCPConn); ok {
+	if c, ok := conn.(interface{ SetLinger(int) error }); ok {
 		_ = c.SetLinger(0)
 	}
 }
@@ -386,6 +390,10 @@ type guardReader guard
 
 func (r *guardReader) Read(p []byte) (int, error) {
 	g := (*guard)(r)
+	if err := g.throttle(); err != nil {
+		return 0, err
+	}
+	p = p[:g.flow.room(len(p))]
 	n, err := g.conn.Read(p)
 	g.now = time.Now()
 	if err != nil && n == 0 && g.mayRetry(err) {
@@ -394,6 +402,7 @@ func (r *guardReader) Read(p []byte) (int, error) {
 		g.setReadDeadline(g.now.Add(time.Second))
 		n, err = g.conn.Read(p)
 	}
+	g.flow.took(n, g.now)
 	return n, err
 }
 

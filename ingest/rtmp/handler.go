@@ -93,7 +93,8 @@ func (s *Status) info(level string) Object {
 	return Object{{"level", level}, {"code", s.Code}, {"description", s.Description}}
 }
 
-// Options are the bounds of a session. Zero values mean DefaultOptions'.
+// Options are the bounds of a session. Zero values mean DefaultOptions', but for
+// the bit rate, where they mean no limit.
 type Options struct {
 	Handshake  time.Duration // from the start to the end of the handshake
 	Connect    time.Duration // from there to the connect command
@@ -103,6 +104,9 @@ type Options struct {
 	Write      time.Duration // for a peer to take something of what is written to it
 	MaxMessage int           // bytes of an audio or video message
 	RelayID    string        // what this server is called among relays; "": nothing
+
+	MaxBitrate   int64         // bits a second that are read, after a burst of 16 MiB
+	BitrateGrace time.Duration // how long a peer may want more before the session ends; 0: for ever, at that rate
 }
 
 // DefaultOptions returns the defaults.

@@ -148,6 +148,14 @@ type peer struct {
 // newPeer starts a session, without a handshake.
 func newPeer(t *testing.T, j *journal, o Options) *peer {
 	t.Helper()
+	e := NewEngine()
+	t.Cleanup(e.Close)
+	return newPeerOf(t, e, j, o)
+}
+
+// newPeerOf is newPeer with an engine that others use too.
+func newPeerOf(t *testing.T, e *Engine, j *journal, o Options) *peer {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -161,13 +169,11 @@ func newPeer(t *testing.T, j *journal, o Options) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := NewEngine()
 	p := &peer{t: t, conn: conn, j: j, in: NewChunkReader(conn, nil)}
 	p.s = e.Start(server, j, o)
 	t.Cleanup(func() {
 		_ = conn.Close()
 		_ = j.reason(t)
-		e.Close()
 	})
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	return p
