@@ -9,20 +9,24 @@ import (
 
 // banner is what a person who started the server wants to know next.
 type banner struct {
-	rtmp, http, admin net.Addr // as listened on
-	key               string   // "": not to be shown
-	keyPath           string   // "": the key came from the configuration
-	keyMade           bool     // it is new and shown once
-	asksForKey        bool     // publish.key is set
+	listeners  listeners
+	key        string // "": not to be shown
+	keyPath    string // "": the key came from the configuration
+	keyMade    bool   // it is new and shown once
+	asksForKey bool   // publish.key is set
 }
 
 // print writes the banner to standard output. Logs go to standard error, so a
 // collector of logs sees none of it.
 func (b banner) print(w io.Writer) {
-	server := "rtmp://HOST" + withoutPort(b.rtmp, "1935") + "/live"
+	ls := b.listeners
+	server := "rtmp://HOST" + withoutPort(ls.rtmp.Addr(), "1935") + "/live"
 	var s strings.Builder
 	s.WriteString("\nHeadwater is running. HOST is this machine's name or address; localhost on the machine itself.\n\nPublish, in OBS (Settings > Stream, Service: Custom):\n")
 	fmt.Fprintf(&s, "  Server      %s\n", server)
+	if ls.rtmps != nil {
+		fmt.Fprintf(&s, "  or          rtmps://HOST%s/live\n", withoutPort(ls.rtmps.Addr(), "443"))
+	}
 	switch {
 	case b.keyMade:
 		fmt.Fprintf(&s, "  Stream Key  demo               from this machine\n")
@@ -36,9 +40,12 @@ func (b banner) print(w io.Writer) {
 	default:
 		fmt.Fprintf(&s, "  Stream Key  as the configuration asks for: demo?key=SECRET, demo?token=TOKEN or a stream key\n")
 	}
-	web := "http://HOST" + withoutPort(b.http, "80")
+	web := "http://HOST" + withoutPort(ls.http.Addr(), "80")
 	fmt.Fprintf(&s, "Play:\n  HLS           %s/live/demo.m3u8\n  HLS, MPEG-TS  %s/live/demo.ts.m3u8\n  HTTP-FLV      %s/live/demo.flv\n", web, web, web)
-	fmt.Fprintf(&s, "Administer:\n  http://%s/\n\n", b.admin)
+	if ls.https != nil {
+		fmt.Fprintf(&s, "  over TLS      the same at https://HOST%s\n", withoutPort(ls.https.Addr(), "443"))
+	}
+	fmt.Fprintf(&s, "Administer:\n  http://%s/\n\n", ls.admin.Addr())
 	_, _ = io.WriteString(w, s.String())
 }
 

@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"headwater/cmd/headwater/config"
+	"headwater/cmd/headwater/proxied"
 )
 
 // reservedDescriptors are kept out of the caps on connections: listeners,
@@ -38,7 +39,15 @@ type connectionCaps struct {
 // a server that runs out of descriptors fails everyone, not the last to come.
 func shareDescriptors(limit uint64, cfg *config.Config) (connectionCaps, error) {
 	const most = 1 << 20
-	budget := int(min(limit, most)) - reservedDescriptors
+	reserved := reservedDescriptors
+	if len(cfg.ProxyProtocol.From) > 0 {
+		for _, address := range []string{cfg.RTMP.Listen, cfg.RTMPS.Listen, cfg.HTTP.Listen, cfg.HTTPS.Listen} {
+			if address != "" {
+				reserved += proxied.MaxPending
+			}
+		}
+	}
+	budget := int(min(limit, most)) - reserved
 	caps := connectionCaps{rtmp: cfg.RTMP.MaxConnections, http: cfg.HTTP.MaxConnections}
 	if caps.rtmp == 0 {
 		caps.rtmp = max(1, min(1000, (budget-caps.http)/4))
@@ -48,7 +57,7 @@ func shareDescriptors(limit uint64, cfg *config.Config) (connectionCaps, error) 
 	}
 	if caps.rtmp+caps.http > budget {
 		return caps, fmt.Errorf("rtmp.max_connections (%d) and http.max_connections (%d) need %d file descriptors and the limit is %d: lower them, or raise it with ulimit -n",
-			caps.rtmp, caps.http, caps.rtmp+caps.http+reservedDescriptors, limit)
+			caps.rtmp, caps.http, caps.rtmp+caps.http+reserved, limit)
 	}
 	return caps, nil
 }

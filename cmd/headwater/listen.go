@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"headwater/cmd/headwater/proxied"
 )
 
 // listen opens a TCP listener whose connections notice a peer that is gone
@@ -23,11 +25,10 @@ func listen(ctx context.Context, address string) (*net.TCPListener, error) {
 	return l.(*net.TCPListener), nil
 }
 
-// limitedListener closes connections above its caps at once. A connection
-// counts until it is closed, hijacked or not.
-type limitedListener struct {
-	// fixed after newLimitedListener
-	*net.TCPListener
+// connectionPool is the caps of one kind of connection, whichever listener they
+// come in by.
+type connectionPool struct {
+	// fixed after newConnectionPool
 	most, perAddress int // perAddress 0: no limit
 	log              *slog.Logger
 
@@ -41,68 +42,76 @@ type limitedListener struct {
 // refusalLogEvery keeps a flood from filling the log.
 const refusalLogEvery = 10 * time.Second
 
-func newLimitedListener(l *net.TCPListener, most, perAddress int, log *slog.Logger) *limitedListener {
-	return &limitedListener{TCPListener: l, most: most, perAddress: perAddress, log: log, byAddr: map[netip.Prefix]int{}}
+func newConnectionPool(most, perAddress int, log *slog.Logger) *connectionPool {
+	return &connectionPool{most: most, perAddress: perAddress, log: log, byAddr: map[netip.Prefix]int{}}
+}
+
+// limitedListener closes connections above its pool's caps at once. A connection
+// counts until it is closed, hijacked or not.
+type limitedListener struct {
+	*proxied.Listener
+	pool *connectionPool
 }
 
 // Accept returns the next connection that is within the caps.
 func (l *limitedListener) Accept() (net.Conn, error) {
 	for {
-		conn, err := l.AcceptTCP()
+		conn, err := l.AcceptConn()
 		if err != nil {
 			return nil, err
 		}
 		from := network(conn)
-		if reason := l.take(from); reason != "" {
-			l.refuse(conn, from, reason)
+		if reason := l.pool.take(from); reason != "" {
+			_ = conn.Close()
+			l.pool.refuse(from, reason)
 			continue
 		}
-		return &limitedConn{TCPConn: conn, release: sync.OnceFunc(func() { l.release(from) })}, nil
+		return &limitedConn{Conn: conn, release: sync.OnceFunc(func() { l.pool.release(from) })}, nil
 	}
 }
 
 // take counts a connection, or says why it must not be.
-func (l *limitedListener) take(from netip.Prefix) (reason string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (p *connectionPool) take(from netip.Prefix) (reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
-	case l.open >= l.most:
+	case p.open >= p.most:
 		return "max_connections"
-	case l.perAddress > 0 && !from.Addr().IsLoopback() && l.byAddr[from] >= l.perAddress:
+	case p.perAddress > 0 && !from.Addr().IsLoopback() && p.byAddr[from] >= p.perAddress:
 		return "max_connections_per_address"
 	}
-	l.open++
-	l.byAddr[from]++
+	p.open++
+	p.byAddr[from]++
 	return ""
 }
 
-func (l *limitedListener) release(from netip.Prefix) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.open--
-	if l.byAddr[from]--; l.byAddr[from] <= 0 {
-		delete(l.byAddr, from)
+func (p *connectionPool) release(from netip.Prefix) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open--
+	if p.byAddr[from]--; p.byAddr[from] <= 0 {
+		delete(p.byAddr, from)
 	}
 }
 
-func (l *limitedListener) refuse(conn *net.TCPConn, from netip.Prefix, reason string) {
-	defer func() { _ = conn.Close() }()
-	l.mu.Lock()
-	l.refused++
-	n, now := l.refused, time.Now()
-	due := now.Sub(l.logged) >= refusalLogEvery
+// refuse says now and then how many were.
+func (p *connectionPool) refuse(from netip.Prefix, reason string) {
+	p.mu.Lock()
+	p.refused++
+	n, now := p.refused, time.Now()
+	due := now.Sub(p.logged) >= refusalLogEvery
 	if due {
-		l.refused, l.logged = 0, now
+		p.refused, p.logged = 0, now
 	}
-	l.mu.Unlock()
+	p.mu.Unlock()
 	if due {
-		l.log.Warn("connections refused", "reason", reason, "count", n, "last", from)
+		p.log.Warn("connections refused", "reason", reason, "count", n, "last", from)
 	}
 }
 
 // network returns what connections are counted by: an IPv4 address, or the /64
 // of an IPv6 address, since one host has a whole one.
-func network(conn *net.TCPConn) netip.Prefix {
+func network(conn net.Conn) netip.Prefix {
 	a, ok := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok { // the peer has left already
 		return netip.Prefix{}
@@ -115,14 +124,14 @@ func network(conn *net.TCPConn) netip.Prefix {
 	return netip.PrefixFrom(addr, bits).Masked()
 }
 
-// limitedConn gives its place back when it is closed. It embeds the concrete
-// type, so that net.Buffers still finds writev behind it and io.Copy sendfile.
+// limitedConn gives its place back when it is closed. What a TCP connection can
+// do it can, writev and sendfile included.
 type limitedConn struct {
-	*net.TCPConn
+	*proxied.Conn
 	release func()
 }
 
 func (c *limitedConn) Close() error {
 	defer c.release()
-	return c.TCPConn.Close()
+	return c.Conn.Close()
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"headwater/cmd/headwater/proxied"
 )
 
 func TestLimitedListener(t *testing.T) {
@@ -40,17 +42,17 @@ func TestLimitedListener(t *testing.T) {
 	// Closing twice gives one place back.
 	_ = first.Close()
 	_ = first.Close()
-	if l.open != 1 {
-		t.Errorf("%d open after one of two was closed", l.open)
+	if l.pool.open != 1 {
+		t.Errorf("%d open after one of two was closed", l.pool.open)
 	}
 	_ = second.Close()
-	if l.open != 0 || len(l.byAddr) != 0 {
-		t.Errorf("%d open, %v left", l.open, l.byAddr)
+	if l.pool.open != 0 || len(l.pool.byAddr) != 0 {
+		t.Errorf("%d open, %v left", l.pool.open, l.pool.byAddr)
 	}
 }
 
 func TestPerAddressCap(t *testing.T) {
-	l := newLimitedListener(nil, 100, 2, slog.New(slog.DiscardHandler))
+	l := newConnectionPool(100, 2, slog.New(slog.DiscardHandler))
 	local, far, other := netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64")
 	for i := range 5 {
 		if reason := l.take(local); reason != "" {
@@ -96,7 +98,8 @@ func testListener(t *testing.T, most, perAddress int, log io.Writer) *limitedLis
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	return newLimitedListener(l, most, perAddress, slog.New(slog.NewTextHandler(log, nil)))
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	return &limitedListener{proxied.New(l, nil, logger), newConnectionPool(most, perAddress, logger)}
 }
 
 // accepted dials and returns the server's end.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"headwater/cmd/headwater/access"
 	"headwater/cmd/headwater/config"
@@ -23,6 +24,9 @@ func TestDefaultsReachTheParts(t *testing.T) {
 	got := rtmp.Options{
 		Handshake: c.HandshakeTimeout, Connect: c.ConnectTimeout, Publish: c.PublishTimeout,
 		FirstMedia: c.FirstMediaTimeout, Idle: c.IdleTimeout, Write: c.WriteTimeout, MaxMessage: c.MaxMessage,
+	}
+	if c.MaxBitrate != 60e6 || c.BitrateGrace != 10*time.Second {
+		t.Errorf("bit rate %d, %s", c.MaxBitrate, c.BitrateGrace) // to package rtmp, zero is no limit
 	}
 	if got != rtmp.DefaultOptions() {
 		t.Errorf("ingest gets\n%+v\nits defaults are\n%+v", got, rtmp.DefaultOptions())

@@ -79,7 +79,11 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.
 	if err != nil {
 		return err
 	}
-	ls, err := listenAll(ctx, cfg)
+	certs, err := loadCertificates(cfg, log)
+	if err != nil {
+		return err
+	}
+	ls, err := listenAll(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -90,20 +94,17 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.
 	}
 	b := buildInfo()
 	log.Info("starting", "version", b.Version, "commit", b.Commit, "descriptors", limit, "rtmp_connections", caps.rtmp, "http_connections", caps.http)
-	for _, l := range []struct {
-		proto string
-		net.Listener
-	}{{"rtmp", ls.rtmp}, {"http", ls.http}, {"admin", ls.admin}} {
+	for _, l := range ls.all() {
 		log.Info("listening", "addr", l.Addr().String(), "proto", l.proto)
 	}
-	about.rtmp, about.http, about.admin = ls.rtmp.Addr(), ls.http.Addr(), ls.admin.Addr()
+	about.listeners = ls
 
 	s, err := newServer(cfg, log, policy, caps)
 	if err != nil {
 		ls.close()
 		return err
 	}
-	failed := s.start(ls, caps)
+	failed := s.start(ls, certs, caps)
 	about.print(stdout)
 	select {
 	case <-ctx.Done():
@@ -138,38 +139,9 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
-}
-
-// listeners are bound before anything is served, so that a port that is taken
-// ends the start and not a running stream.
-type listeners struct {
-	rtmp, http, admin *net.TCPListener
-}
-
-func listenAll(ctx context.Context, cfg *config.Config) (ls listeners, err error) {
-	for _, l := range []struct {
-		key, address string
-		to           **net.TCPListener
-	}{
-		{"rtmp.listen", cfg.RTMP.Listen, &ls.rtmp},
-		{"http.listen", cfg.HTTP.Listen, &ls.http},
-		{"admin.listen", cfg.Admin.Listen, &ls.admin},
-	} {
-		if *l.to, err = listen(ctx, l.address); err != nil {
-			ls.close()
-			return listeners{}, fmt.Errorf("%s: %w", l.key, err)
-		}
-	}
-	return ls, nil
-}
-
-func (ls listeners) close() {
-	for _, l := range []*net.TCPListener{ls.rtmp, ls.http, ls.admin} {
-		if l != nil {
-			_ = l.Close()
-		}
+		ErrorLog:          slog.NewLogLogger(httpErrors{log.Handler()}, slog.LevelWarn),
+		// The bounds of HTTP/2, which is spoken over TLS only.
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100, SendPingTimeout: 15 * time.Second, WriteByteTimeout: 20 * time.Second},
 	}
 }
 
@@ -179,8 +151,8 @@ const adminConnections = 128
 
 // start serves all listeners and returns a channel that gets an error when one
 // of them stops by itself.
-func (s *server) start(ls listeners, caps connectionCaps) <-chan error {
-	failed := make(chan error, 3) // one for each listener: no goroutine ever waits to say it
+func (s *server) start(ls listeners, certs certificates, caps connectionCaps) <-chan error {
+	failed := make(chan error, len(ls.all())) // no goroutine ever waits to say it
 	run := func(name string, serve func() error) {
 		s.running.Go(func() {
 			if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
@@ -188,11 +160,23 @@ func (s *server) start(ls listeners, caps connectionCaps) <-chan error {
 			}
 		})
 	}
+	if ls.https != nil {
+		// Before the plain listener serves: net/http sets HTTP/2 up once, at the
+		// first, and then only if it is named here.
+		s.http.TLSConfig = certs.https.Config()
+		s.http.TLSConfig.NextProtos = []string{"h2", "http/1.1"}
+	}
 	run("rtmp", func() error { return s.rtmp.Serve(ls.rtmp) })
-	run("http", func() error {
-		return s.http.Serve(newLimitedListener(ls.http, caps.http, s.cfg.HTTP.MaxConnectionsPerAddress, s.log))
-	})
-	run("admin", func() error { return s.admin.Serve(newLimitedListener(ls.admin, adminConnections, 0, s.log)) })
+	if ls.rtmps != nil {
+		run("rtmps", func() error { return s.rtmp.ServeTLS(ls.rtmps, certs.rtmps.Config()) })
+	}
+	viewers := newConnectionPool(caps.http, s.cfg.HTTP.MaxConnectionsPerAddress, s.log)
+	run("http", func() error { return s.http.Serve(&limitedListener{ls.http, viewers}) })
+	if ls.https != nil {
+		run("https", func() error { return s.http.ServeTLS(&limitedListener{ls.https, viewers}, "", "") })
+	}
+	operators := newConnectionPool(adminConnections, 0, s.log)
+	run("admin", func() error { return s.admin.Serve(&limitedListener{ls.admin, operators}) })
 	var ctx context.Context
 	ctx, s.expire = context.WithCancel(context.Background())
 	s.running.Go(func() { s.registry.Run(ctx) })

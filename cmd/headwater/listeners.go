@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"headwater/cmd/headwater/cert"
+	"headwater/cmd/headwater/config"
+	"headwater/cmd/headwater/proxied"
+)
+
+// listeners are bound before anything is served, so that a port that is taken
+// ends the start and not a running stream. Those over TLS may be nil.
+type listeners struct {
+	rtmp, rtmps, http, https, admin *proxied.Listener
+}
+
+// namedListener is one of them as the log calls it.
+type namedListener struct {
+	*proxied.Listener
+	proto string
+}
+
+// all returns those that are there, admin last.
+func (ls listeners) all() []namedListener {
+	var all []namedListener
+	for _, l := range []namedListener{{ls.rtmp, "rtmp"}, {ls.rtmps, "rtmps"}, {ls.http, "http"}, {ls.https, "https"}, {ls.admin, "admin"}} {
+		if l.Listener != nil {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+func (ls listeners) close() {
+	for _, l := range ls.all() {
+		_ = l.Close()
+	}
+}
+
+func listenAll(ctx context.Context, cfg *config.Config, log *slog.Logger) (ls listeners, err error) {
+	proxies := []netip.Prefix(cfg.ProxyProtocol.From)
+	for _, l := range []struct {
+		key, address string
+		from         []netip.Prefix
+		to           **proxied.Listener
+	}{
+		{"rtmp.listen", cfg.RTMP.Listen, proxies, &ls.rtmp},
+		{"rtmps.listen", cfg.RTMPS.Listen, proxies, &ls.rtmps},
+		{"http.listen", cfg.HTTP.Listen, proxies, &ls.http},
+		{"https.listen", cfg.HTTPS.Listen, proxies, &ls.https},
+		{"admin.listen", cfg.Admin.Listen, nil, &ls.admin},
+	} {
+		if l.address == "" {
+			continue
+		}
+		tcp, err := listen(ctx, l.address)
+		if err != nil {
+			ls.close()
+			return listeners{}, fmt.Errorf("%s: %w", l.key, err)
+		}
+		*l.to = proxied.New(tcp, l.from, log)
+	}
+	return ls, nil
+}
+
+// certificates of the listeners over TLS; nil where there is none.
+type certificates struct {
+	rtmps, https *cert.Files
+}
+
+func loadCertificates(cfg *config.Config, log *slog.Logger) (c certificates, err error) {
+	for _, l := range []struct {
+		section string
+		config.TLS
+		to **cert.Files
+	}{{"rtmps", cfg.RTMPS, &c.rtmps}, {"https", cfg.HTTPS, &c.https}} {
+		if l.Listen == "" {
+			continue
+		}
+		if *l.to, err = cert.Load(l.Certificate, l.Key, log); err != nil {
+			return certificates{}, fmt.Errorf("%s: %w", l.section, err)
+		}
+	}
+	return c, nil
+}
