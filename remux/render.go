@@ -302,6 +302,9 @@ func (s *Segment) size(f Format) int {
 	for _, a := range s.audio {
 		n += len(a.Data) + 4
 	}
+	for _, m := range s.metadata {
+		n += len(m.Data) + 62
+	}
 	return n
 }
 
