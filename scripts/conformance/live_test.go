@@ -22,7 +22,7 @@ func TestLive(t *testing.T) {
 	}
 	st := newStage(t, window)
 	st.rec.Rec.Paced = true
-	p := st.publish(&Feed{Clip: plain.ready(t)}, 1)
+	p := st.publish(&Feed{Clip: plain.ready(t), Cues: time.Second}, 1)
 	var early sync.WaitGroup
 	early.Go(func() { st.askAtStart() })
 	st.play(100*time.Millisecond, window+3*target-time.Second)

@@ -133,25 +133,7 @@ func judge(t *testing.T, rec *Recording, seen ...string) Result {
 			t.Errorf("rule %s had nothing to look at", id)
 		}
 	}
-	coverage.add(result)
-	//logCoverage(t, result)
 	return result
-}
-
-// coverage counts what rules have looked at in all tests.
-var coverage = &counts{checked: map[string]int{}}
-
-type counts struct {
-	mu      sync.Mutex
-	checked map[string]int
-}
-
-func (c *counts) add(r Result) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for id, n := range r.Checked {
-		c.checked[id] += n
-	}
 }
 
 // keep leaves the playlists and media of a recording in CONFORMANCE_KEEP.

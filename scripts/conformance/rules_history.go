@@ -157,10 +157,10 @@ func checkDiscontinuity(v *view, r *report) {
 			// Its first sample was published before it was listed, and after all of
 			// the one in front of it were.
 			if v.rec.between(prev.first.list.Done, e.start(), Came, Restarted) {
-				// Who lost all data can still count on, but cannot know of a list before.
+				// Who lost all data has a clock at best, and may not know of a list before.
 				lost := v.rec.between(prev.first.list.Done, e.start(), LostData)
-				r.want((e.Discontinuity || lost) && e.DSN > prev.DSN, "%s: %d is the first of another publisher: tag %v, number %d behind %d",
-					n.Path, e.MSN, e.Discontinuity, e.DSN, prev.DSN)
+				ok := e.Discontinuity && e.DSN > prev.DSN || lost && (e.Discontinuity || e.DSN > prev.DSN)
+				r.want(ok, "%s: %d is the first of another publisher: tag %v, number %d behind %d", n.Path, e.MSN, e.Discontinuity, e.DSN, prev.DSN)
 			}
 			if e.MSN != prev.MSN+1 || e.DSN != prev.DSN {
 				continue

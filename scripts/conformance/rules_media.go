@@ -17,12 +17,44 @@ const (
 	lostOnServer = 3 * time.Second
 )
 
+// sessionEnd is what ended the first session; nothing did if its Kind is empty.
+func (v *view) sessionEnd() Event {
+	for _, e := range v.rec.Events {
+		if e.Kind == Left || e.Kind == Restarted {
+			return e
+		}
+	}
+	return Event{}
+}
+
+// firstSession are the entries of a rendition that hold media of the first
+// publisher: those that were known before another one came.
+func (v *view) firstSession(n *renditionView) []*entry {
+	came := 0
+	var next time.Time
+	for _, e := range v.rec.Events {
+		if e.Kind == Came || e.Kind == Restarted {
+			came++
+		}
+		if came == 2 {
+			next = e.At
+			break
+		}
+	}
+	for i, e := range n.entries {
+		if !next.IsZero() && !e.start().Before(next) {
+			return n.entries[:i]
+		}
+	}
+	return n.entries
+}
+
 // decodeTimes are the decode times of a rendition's pictures in ms, as far as the
 // first session goes: on the publisher's clock in fMP4, from the first one on in
 // MPEG-TS.
-func (n *renditionView) decodeTimes() (times []int64) {
+func (v *view) decodeTimes(n *renditionView) (times []int64) {
 	var unwrapped, last int64
-	for i, e := range n.firstSession() {
+	for i, e := range v.firstSession(n) {
 		switch {
 		case !e.known() || i > 0 && e.MSN != n.entries[i-1].MSN+1:
 			return times
@@ -68,7 +100,7 @@ func checkPictures(v *view, r *report) {
 		return
 	}
 	for _, n := range v.renditions {
-		got := n.decodeTimes()
+		got := v.decodeTimes(n)
 		if len(got) == 0 {
 			continue
 		}
@@ -91,13 +123,14 @@ func (v *view) complete(n *renditionView, what string, got, want []int64, r *rep
 	if len(got) < len(want) {
 		missing = time.Duration(want[len(want)-1]-want[len(got)]) * time.Millisecond
 	}
-	lost := lostOnWire
-	if v.rec.between(time.Time{}, v.rec.Sent[len(v.rec.Sent)-1].At, Restarted) {
-		lost = lostOnServer
-	}
-	ok := len(got) <= len(want) && missing <= lost
-	if v.rec.Whole {
+	ok := len(got) <= len(want)
+	switch end := v.sessionEnd(); {
+	case v.rec.Whole:
 		ok = len(got) == len(want)
+	case end.Kind == Left:
+		ok = ok && missing <= lostOnWire
+	case end.Kind == Restarted:
+		ok = ok && missing <= lostOnServer
 	}
 	r.want(ok, "%s: %d %s are there, %d were published", n.Path, len(got), what, len(want))
 }
@@ -113,7 +146,7 @@ func checkSounds(v *view, r *report) {
 		return
 	}
 	for _, n := range v.renditions {
-		if got, ok := n.soundFrames(); ok {
+		if got, ok := v.soundFrames(n); ok {
 			v.complete(n, "frames of sound", make([]int64, got), want, r)
 		}
 	}
@@ -121,8 +154,8 @@ func checkSounds(v *view, r *report) {
 
 // soundFrames counts them in the first session. In MPEG-TS only ADTS can be told
 // apart.
-func (n *renditionView) soundFrames() (count int, ok bool) {
-	for i, e := range n.firstSession() {
+func (v *view) soundFrames(n *renditionView) (count int, ok bool) {
+	for i, e := range v.firstSession(n) {
 		if !e.known() || i > 0 && e.MSN != n.entries[i-1].MSN+1 {
 			return 0, false
 		}

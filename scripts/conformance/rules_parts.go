@@ -272,22 +272,12 @@ func (v *view) sentAt(video bool, from int64) time.Time {
 	return time.Time{}
 }
 
-// firstSession are the entries that came before anything was done to the stream.
-func (n *renditionView) firstSession() (all []*entry) {
-	for _, e := range n.entries {
-		if e.DSN == n.entries[0].DSN {
-			all = append(all, e)
-		}
-	}
-	return all
-}
-
 func checkPartClock(v *view, r *report) {
 	n := v.format("fmp4")
 	if n == nil || !v.rec.Paced {
 		return
 	}
-	for _, e := range n.firstSession() {
+	for _, e := range v.firstSession(n) {
 		for i, p := range e.parts {
 			_, end, ok := n.partTimes(e, p)
 			o := n.Objects[resolve(n.Path, p.URI)]
@@ -315,12 +305,9 @@ func checkRanges(v *view, r *report) {
 		for _, h := range s.m.Hints {
 			r.want(!h.Ranged, "%s hints a byte range", n.Path)
 		}
-		for _, e := range n.entries {
-			for _, p := range e.parts {
-				r.want(p.ByteRange == "" && e.ByteRange == "", "%s: segment %d has byte ranges", n.Path, e.MSN)
-			}
-			break
-		}
+	})
+	v.eachPart(func(n *renditionView, e *entry, i int, p Part) {
+		r.want(p.ByteRange == "" && e.ByteRange == "", "%s: part %d of %d has a byte range", n.Path, i, e.MSN)
 	})
 }
 

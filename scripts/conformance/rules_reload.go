@@ -103,7 +103,7 @@ func checkHintBlocks(v *view, r *report) {
 	if n == nil || len(n.entries) == 0 {
 		return
 	}
-	for _, e := range n.firstSession() {
+	for _, e := range v.firstSession(n) {
 		for i, p := range e.parts {
 			o := n.Objects[resolve(n.Path, p.URI)]
 			last, _, ok := n.partTimes(e, p)
