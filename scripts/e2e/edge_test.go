@@ -77,7 +77,7 @@ func testEdge(t *testing.T, kind string, start func(t *testing.T, origin string)
 		}
 		players.Go(func() {
 			if err := play(ctx); err != nil && ctx.Err() == nil {
-				fmt.Fprintf(failures, "player %d: %v\n", i, err)
+				_, _ = fmt.Fprintf(failures, "player %d: %v\n", i, err)
 			}
 		})
 	}

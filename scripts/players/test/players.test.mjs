@@ -63,13 +63,14 @@ async function watch (kind, url, options) {
 }
 
 /**
- * Whether the machine may have had no time for the browser: nothing but stalls is reported, and pictures were dropped
- * in numbers. Such a run says nothing of the server and is repeated; if it is ours, it happens every time.
+ * Whether the machine may have had no time for the browser: nothing but stalls and late answers is reported, and
+ * pictures, where there are any, were dropped in numbers. Such a run says nothing of the server and is repeated; if it is
+ * ours, it happens every time.
  */
 function starved ({ first, last }) {
-  const stalls = last.errors.filter(e => e.detail === 'bufferStalledError' && !e.fatal)
-  return stalls.length === last.errors.length && stalls.length + last.waits.length > 0 &&
-    last.dropped - first.dropped > FRAME_RATE / 2
+  const late = last.errors.filter(e => !e.fatal && ['bufferStalledError', 'levelLoadTimeOut'].includes(e.detail))
+  return late.length === last.errors.length && late.length + last.waits.length > 0 &&
+    (last.frames === 0 || last.dropped - first.dropped > FRAME_RATE / 2)
 }
 
 /** What holds for every player and every stream. */
