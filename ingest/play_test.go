@@ -271,6 +271,7 @@ func TestPlayersThatDoNotRead(t *testing.T) {
 // TestSlowPlayerSkips: one that cannot keep up goes on at a key frame, and the
 // second time is closed.
 func TestSlowPlayerSkips(t *testing.T) {
+	t.Parallel()
 	o := remux.DefaultOptions()
 	o.MaxLag = time.Second
 	h := playHarness(t, func(c *Config) {

@@ -22,6 +22,7 @@ var starts = map[string]uint32{"start": 0, "2^24": 1<<24 - 3000, "2^31": 1<<31 -
 // TestFFmpegPlays: it decodes without a complaint, and what it copies is what was
 // sent.
 func TestFFmpegPlays(t *testing.T) {
+	t.Parallel()
 	h := playHarness(t, func(c *Config) { c.PlayGather = 100 * time.Millisecond })
 	for name, start := range starts {
 		t.Run(name, func(t *testing.T) {
@@ -67,6 +68,7 @@ func baseOf(got []tag, b *broadcast) uint32 {
 
 // TestRtmpdumpPlays: what it writes to its file is what was sent, at the very time.
 func TestRtmpdumpPlays(t *testing.T) {
+	t.Parallel()
 	h := playHarness(t, nil)
 	for name, start := range starts {
 		t.Run(name, func(t *testing.T) {
@@ -89,6 +91,7 @@ func TestRtmpdumpPlays(t *testing.T) {
 
 // TestPlayersSeeTheEnd: each leaves by itself when the stream ends.
 func TestPlayersSeeTheEnd(t *testing.T) {
+	t.Parallel()
 	for name, args := range map[string]func(url, path string) []string{
 		"ffmpeg": func(url, path string) []string {
 			return []string{"ffmpeg", "-hide_banner", "-loglevel", "warning", "-i", url, "-c", "copy", path}
@@ -157,6 +160,7 @@ func TestPlayersWithoutAStream(t *testing.T) {
 
 // TestGStreamerDecodes: both of its sources, through its own demuxer and decoders.
 func TestGStreamerDecodes(t *testing.T) {
+	t.Parallel()
 	h := playHarness(t, nil)
 	h.broadcast(t, "x", 0)
 	url := "rtmp://" + h.addr + "/live/x"
@@ -181,6 +185,7 @@ var vlcStat = regexp.MustCompile(`(?m)^\| ([a-z ]+?) *: +(\d+)`)
 
 // TestVLCPlays: pictures and sound are decoded and shown, nothing is lost.
 func TestVLCPlays(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("cvlc"); err != nil {
 		t.Skip("VLC is not installed")
 	}

@@ -1,6 +1,10 @@
 package rtmp
 
-import "headwater/remux/flv"
+import (
+	"iter"
+
+	"headwater/remux/flv"
+)
 
 // media hands an audio or video message on.
 func (g *guard) media(m *Message) error {
@@ -28,73 +32,91 @@ var (
 	clearDataFrame = AppendAMF(nil, "@clearDataFrame")
 )
 
-// data hands a data message on as FLV carries it: without the byte in front
-// that AMF 3 puts there, and without the command to the server to keep it.
+// data hands a data message on.
 func (g *guard) data(m *Message) error {
 	if !g.publish.active || g.foreign(m) {
 		g.ignored.Add(1)
 		return nil
 	}
-	body := m.body()
-	cut := 0
-	if m.Type == typeDataAMF3 && len(body) > 0 && body[0] == 0 {
-		cut = 1
-	}
-	if hasPrefix(body[cut:], setDataFrame) {
-		cut += len(setDataFrame)
-	}
-	body = body[cut:]
-	if len(body) < 3 || body[0] != amfString || hasPrefix(body, clearDataFrame) || !harmless(body) {
+	body, ok := scriptBody(m)
+	if !ok {
 		g.ignored.Add(1)
 		return nil
 	}
-	tag := m.Tag
-	if cut > 0 {
-		tag = flv.NewTag(len(body))
-		copy(flv.Body(tag), body)
+	return g.handler.Write(typeData, m.Timestamp, retag(m, body))
+}
+
+// scriptBody returns a data message as FLV carries it: without the byte in front
+// that AMF 3 puts there, and without the command to the server to keep it.
+func scriptBody(m *Message) (body []byte, ok bool) {
+	body = m.body()
+	if m.Type == typeDataAMF3 && len(body) > 0 && body[0] == 0 {
+		body = body[1:]
 	}
-	return g.handler.Write(typeData, m.Timestamp, tag)
+	if hasPrefix(body, setDataFrame) {
+		body = body[len(setDataFrame):]
+	}
+	return body, len(body) >= 3 && body[0] == amfString && !hasPrefix(body, clearDataFrame) && harmless(body)
+}
+
+// retag returns a tag with a body that is the end of m's.
+func retag(m *Message, body []byte) []byte {
+	if len(body) == len(m.body()) {
+		return m.Tag
+	}
+	tag := flv.NewTag(len(body))
+	copy(flv.Body(tag), body)
+	return tag
 }
 
 func hasPrefix(b, prefix []byte) bool {
 	return len(b) >= len(prefix) && string(b[:len(prefix)]) == string(prefix)
 }
 
-// aggregate takes an aggregate message apart (RTMP 7.1.6): it is a row of FLV
-// tags whose timestamps count from that of the first.
+// aggregate dispatches the messages of an aggregate. Nothing but media belongs
+// there.
 func (g *guard) aggregate(m *Message) error {
-	rest := m.body()
-	var first uint32
-	for i := 0; len(rest) >= flv.HeaderSize; i++ {
-		size := int(uint24(rest[1:]))
-		stamp := uint24(rest[4:]) | uint32(rest[7])<<24
-		if size > len(rest)-flv.HeaderSize {
-			break
+	for part := range m.parts() {
+		if part.Tag == nil {
+			g.ignored.Add(1)
+			continue
 		}
-		if i == 0 {
-			first = stamp
-		}
-		part := Message{Type: rest[0], Timestamp: m.Timestamp + stamp - first, StreamID: m.StreamID}
-		if err := g.part(&part, rest[flv.HeaderSize:flv.HeaderSize+size]); err != nil {
+		if err := g.dispatch(&part); err != nil {
 			return err
 		}
-		rest = rest[flv.HeaderSize+size:]
-		rest = rest[min(len(rest), flv.TrailerSize):] // some leave out the last back pointer
-	}
-	if len(rest) > 0 {
-		g.ignored.Add(1)
 	}
 	return nil
 }
 
-// part dispatches one message of an aggregate. Nothing but media belongs there.
-func (g *guard) part(m *Message, body []byte) error {
-	switch m.Type {
-	case typeAudio, typeVideo, typeData, typeDataAMF3:
-		m.Tag = flv.NewTag(len(body))
-		copy(flv.Body(m.Tag), body)
-		return g.dispatch(m)
+// parts takes an aggregate message apart (RTMP 7.1.6): it is a row of FLV tags whose
+// timestamps count from that of the first. What is not media, or is cut, has no Tag.
+func (m *Message) parts() iter.Seq[Message] {
+	return func(yield func(Message) bool) {
+		rest := m.body()
+		var first uint32
+		for i := 0; len(rest) >= flv.HeaderSize; i++ {
+			size := int(uint24(rest[1:]))
+			stamp := uint24(rest[4:]) | uint32(rest[7])<<24
+			if size > len(rest)-flv.HeaderSize {
+				break
+			}
+			if i == 0 {
+				first = stamp
+			}
+			part := Message{Type: rest[0], Timestamp: m.Timestamp + stamp - first, StreamID: m.StreamID}
+			switch part.Type {
+			case typeAudio, typeVideo, typeData, typeDataAMF3:
+				part.Tag = flv.NewTag(size)
+				copy(flv.Body(part.Tag), rest[flv.HeaderSize:])
+			}
+			if !yield(part) {
+				return
+			}
+			rest = rest[flv.HeaderSize+size:]
+			rest = rest[min(len(rest), flv.TrailerSize):] // some leave out the last back pointer
+		}
+		if len(rest) > 0 {
+			yield(Message{Type: m.Type})
+		}
 	}
-	g.ignored.Add(1)
-	return nil
 }
