@@ -224,11 +224,23 @@ var historyFaults = []fault{
 			}
 		}
 	}},
+	{rule: "list.pdt-anchor", name: "carried on from the one before", plant: func(f *faulty) {
+		n := f.v.format("ts")
+		second := n.entries[slices.IndexFunc(n.entries, func(e *entry) bool { return e.Discontinuity && e.DSN > n.entries[0].DSN })]
+		f.texts(func(s string) string {
+			return shiftTimes(s, func(at time.Time) time.Duration {
+				if at.Before(second.PDT) {
+					return 0
+				}
+				return -5 * time.Second
+			})
+		})
+	}},
 	{rule: "list.pdt-capture", name: "ten seconds ago", plant: func(f *faulty) {
 		f.texts(func(s string) string {
 			return shiftTimes(s, func(time.Time) time.Duration { return -10 * time.Second })
 		})
-	}},
+	}, also: []string{"list.pdt-anchor"}},
 }
 
 // sinceSequence is an edit of the playlists from a media sequence number on.

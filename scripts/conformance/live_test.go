@@ -39,6 +39,7 @@ func TestLive(t *testing.T) {
 	early.Wait()
 	probes.Wait()
 	st.rec.Multivariant(st.ctx)
+	st.close(p, false)
 	judge(t, st.finish(), append(rulesOf("http.", "reload.", "ll.", "delta.", "hint.", "multi.", "list.", "ts.", "mp4."),
 		"-http.gone", "-hint.timeout", "-reload.timeout", "-reload.released", "-reload.ended", "-list.end")...)
 }
@@ -56,6 +57,11 @@ func (st *stage) askAtStart() {
 		wg.Go(func() {
 			x := st.rec.Do(st.ctx, http.MethodGet, q.path)
 			st.rec.add(&Probe{Kind: "start", Target: q.target, Format: q.format, Exchanges: []*Exchange{x}})
+			if q.target == "multi" && x.OK() { // what is said first is what caches keep
+				st.rec.Rec.mu.Lock()
+				st.rec.Rec.Multis = append(st.rec.Rec.Multis, &Multi{*x.clone(), q.format})
+				st.rec.Rec.mu.Unlock()
+			}
 		})
 	}
 }

@@ -22,6 +22,7 @@ var historyRules = []Rule{
 	{"list.retention", "bis 6.2.2; CONTRACT.md", "a segment that left the list can be fetched for the window and 3 × TARGETDURATION", checkRetention},
 	{"list.extinf", "bis 3, 4.4.4.1", "EXTINF, summed over any group of segments, is their true length within a frame", checkExtinf},
 	{"list.pdt-mapping", "bis 6.2.1", "times follow from the first one and the lengths, between discontinuities", checkPDTMapping},
+	{"list.pdt-anchor", "bis 4.4.4.6", "a publisher's first segment has the time at which its first frame came", checkAnchor},
 	{"list.renditions", "bis 6.2.4", "all renditions have the same times, lengths and discontinuities", checkRenditions},
 }
 
@@ -168,6 +169,11 @@ func checkDiscontinuity(v *view, r *report) {
 			r.want(e.Map == prev.Map, "%s: %d has the map %s behind %s", n.Path, e.MSN, e.Map, prev.Map)
 			if e.ts != nil && prev.ts != nil {
 				r.want(fmt.Sprint(e.ts.Streams) == fmt.Sprint(prev.ts.Streams), "%s: %d has the tracks %v behind %v", n.Path, e.MSN, e.ts.Streams, prev.ts.Streams)
+				is, _ := e.coded() // where nothing is to be read others complain
+				was, _ := prev.coded()
+				if len(is.codecs) == len(was.codecs) {
+					r.want(is.String() == was.String(), "%s: %d is %v behind %v", n.Path, e.MSN, is, was)
+				}
 			}
 		}
 	}
@@ -319,6 +325,34 @@ func checkPDTMapping(v *view, r *report) {
 				}
 				off := e.PDT.Sub(run[i-1].PDT) - run[i-1].Duration
 				r.want(off.Abs() <= 2*printed, "%s: the time of %d is %v off the one before and its length", n.Path, e.MSN, off)
+			}
+		}
+	}
+}
+
+// checkAnchor allows the second for which a publisher's tracks may be waited for.
+func checkAnchor(v *view, r *report) {
+	first := map[int]time.Time{}
+	last := -1
+	for _, s := range v.rec.Sent {
+		if _, ok := first[s.Session]; !ok {
+			first[s.Session] = s.At
+			last = s.Session
+		}
+	}
+	for _, n := range v.renditions {
+		for session := 0; session <= last; session++ {
+			from, next := first[session], first[session+1]
+			for _, e := range n.entries {
+				if e.start().Before(from) {
+					continue
+				}
+				if next.IsZero() || e.start().Before(next) { // else it sent too little for a segment
+					off := e.PDT.Sub(from)
+					r.want(e.PDT.IsZero() || -v.rec.Slack <= off && off <= time.Second+v.rec.Slack,
+						"%s: %d is at %s, its publisher's first frame came %v before", n.Path, e.MSN, e.PDTForm, off)
+				}
+				break
 			}
 		}
 	}

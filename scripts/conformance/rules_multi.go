@@ -109,6 +109,13 @@ type coded struct {
 	picture *picture
 }
 
+func (c coded) String() string {
+	if c.picture == nil {
+		return fmt.Sprint(c.codecs)
+	}
+	return fmt.Sprint(c.codecs, *c.picture)
+}
+
 // coded reads the parameters of a segment: from its initialization section or,
 // in a transport stream, from its first packets.
 func (e *entry) coded() (c coded, err error) {

@@ -169,11 +169,17 @@ func audioLength(p *PES) time.Duration {
 	return time.Duration(frames) * 1024 * time.Second / time.Duration(a.rate)
 }
 
+// checkADTS also holds the headers against what fMP4 says of the same sound.
 func checkADTS(v *view, r *report) {
 	var was *adts
 	v.eachTS(func(e, prev *entry) {
 		if prev == nil {
 			was = nil
+		}
+		if a, ok := e.firstADTS(); ok {
+			if track := v.soundTrack(e.MSN); track != nil {
+				r.want(a.rate == int(track.Rate) && a.channels == track.Channels, "%s: %v, fMP4 says %d Hz, %d channels", e.URI, a, track.Rate, track.Channels)
+			}
 		}
 		for _, p := range e.ts.track(isAudio) {
 			if p.Type != typeADTS {
@@ -187,6 +193,31 @@ func checkADTS(v *view, r *report) {
 			was = &a
 		}
 	})
+}
+
+func (e *entry) firstADTS() (a adts, ok bool) {
+	all := e.ts.track(isAudio)
+	if len(all) == 0 || all[0].Type != typeADTS {
+		return a, false
+	}
+	a, _, err := readADTS(all[0].Payload)
+	return a, err == nil
+}
+
+// soundTrack is that of a segment in fMP4, if it is AAC at its own rate.
+func (v *view) soundTrack(msn uint64) *MP4Track {
+	n := v.format("fmp4")
+	if n == nil {
+		return nil
+	}
+	e := n.find(msn)
+	if e == nil || e.init == nil {
+		return nil
+	}
+	if t := e.init.Track("soun"); t != nil && t.Entry == "mp4a" && t.Rate == t.Timescale {
+		return t
+	}
+	return nil
 }
 
 // checkAudioSteps: a PES packet begins where the one before it ended, to the tick

@@ -105,9 +105,20 @@ func countsOn(t *testing.T, s *server, first *Recording, suffix string) {
 // starts it again on its data.
 func TestRestart(t *testing.T) {
 	t.Parallel()
+	restarts(t, 10*time.Second, 7200*time.Millisecond, 12*time.Second)
+}
+
+// TestCrashLoop is TestRestart on a server that dies again before it has been
+// there for a second.
+func TestCrashLoop(t *testing.T) {
+	t.Parallel()
+	restarts(t, 10*time.Second, 3200*time.Millisecond, 2500*time.Millisecond, 8*time.Second)
+}
+
+func restarts(t *testing.T, lives ...time.Duration) {
 	st := newStage(t, shortWindow, short...)
 	st.play(50 * time.Millisecond)
-	for i, to := range []time.Duration{10 * time.Second, 3200 * time.Millisecond, 12 * time.Second} {
+	for i, to := range lives {
 		if i > 0 {
 			st.restart()
 		}
