@@ -19,6 +19,7 @@ func FuzzChunkReader(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := NewChunkReader(bytes.NewReader(b), nil)
+		c.all = &assembly{limit: maxAssembly}
 		total := 0
 		for {
 			m, err := c.ReadMessage()
@@ -37,8 +38,11 @@ func FuzzChunkReader(f *testing.F) {
 		for _, s := range c.streams {
 			open += len(s.tag)
 		}
-		if open != c.parked {
-			t.Fatalf("%d bytes held, %d accounted for", open, c.parked)
+		if all := c.all.held.Load(); open != c.parked || int64(open) != all {
+			t.Fatalf("%d bytes held, %d and %d accounted for", open, c.parked, all)
+		}
+		if c.release(); c.parked != 0 || c.all.held.Load() != 0 {
+			t.Fatalf("%d and %d bytes left", c.parked, c.all.held.Load())
 		}
 	})
 }

@@ -101,3 +101,21 @@ func TestDigestStaysInside(t *testing.T) {
 	}
 	answerHandshake(bytes.Repeat([]byte{255}, handshakeSize), 0)
 }
+
+// FuzzHandshake answers whatever C1 there may be.
+func FuzzHandshake(f *testing.F) {
+	for _, base := range []int{0, 8, 772} {
+		f.Add(clientHello(base))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c1 := make([]byte, handshakeSize)
+		copy(c1, b)
+		out := answerHandshake(c1, time.Second)
+		if len(out) != 1+2*handshakeSize || out[0] != rtmpVersion {
+			t.Fatalf("%d bytes", len(out))
+		}
+		if _, ok := findDigest(c1); !ok && !bytes.Equal(out[1+handshakeSize:], c1) {
+			t.Fatal("a plain C1 is not echoed")
+		}
+	})
+}
