@@ -14,13 +14,14 @@
 //     keeps every answer with its times in a Recording.
 //   - Rules are pure: each has an id, a reference and a check over a Recording.
 //     The playlist parser and the readers of MPEG-TS and MP4 are the package's
-//     own and strict; none of the server's code is used.
+//     own and strict; none of the server's code is used. Parameter sets are read
+//     with mediacommon.
 //
-// TestControls shows that the rules have teeth: it plants one fault at a time in
-// a recording that passes, and wants exactly the rule that is meant to complain.
+// TestRules shows that the rules have teeth: it plants one fault at a time in a
+// recording, and wants the rule that is meant to complain, and no other.
 //
 // The tests need ffmpeg, for H.264 and AAC; all else is here. CONFORMANCE_BINARY
-// names a server to test instead of building one. CONFORMANCE_LONG=1 makes each
-// stream some minutes long. A failed test leaves its recording's playlists in
-// the folder that CONFORMANCE_KEEP names.
+// names a server to test instead of building one. CONFORMANCE_KEEP names a folder
+// for the playlists and the media of recordings that break a rule.
+// CONFORMANCE_LONG=1 makes each stream some minutes long; it wants -timeout 30m.
 package conformance

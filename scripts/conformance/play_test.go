@@ -43,7 +43,11 @@ func newStageOn(t *testing.T, s *server, name string, window time.Duration) *sta
 	t.Helper()
 	st := &stage{t: t, server: s, name: name, rec: NewRecorder(t.Name(), "http://"+s.http, "live/"+name)}
 	st.rec.Rec.Window = window
-	st.ctx, st.cancel = context.WithTimeout(t.Context(), 5*time.Minute)
+	limit := 5 * time.Minute
+	if long {
+		limit = 30 * time.Minute
+	}
+	st.ctx, st.cancel = context.WithTimeout(t.Context(), limit)
 	t.Cleanup(func() {
 		st.cancel()
 		st.players.Wait()
