@@ -40,8 +40,10 @@ const (
 // sequence numbers come from the wall clock, which is behind no earlier ones
 // unless it was set back.
 type Memory struct {
-	path string // fixed; "" keeps nothing
+	// fixed after OpenMemory
+	path string // "" keeps nothing
 	log  *slog.Logger
+	news chan struct{} // holds one: a name has begun
 
 	mu      sync.Mutex
 	states  map[string]State
@@ -52,7 +54,7 @@ type Memory struct {
 // that cannot be understood is reported and begun anew: it must not keep the
 // server from starting.
 func OpenMemory(path string, log *slog.Logger) *Memory {
-	m := &Memory{path: path, log: log, states: map[string]State{}}
+	m := &Memory{path: path, log: log, news: make(chan struct{}, 1), states: map[string]State{}}
 	if path == "" {
 		return m
 	}
@@ -80,11 +82,18 @@ func (m *Memory) recall(n Name) (State, bool) {
 func (m *Memory) remember(n Name, s State) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, known := m.states[n.String()]; !known && len(m.states) >= maxStates {
+	old, known := m.states[n.String()]
+	if !known && len(m.states) >= maxStates {
 		m.forgetOldest()
 	}
 	m.states[n.String()] = s
 	m.changed = true
+	if s.Discontinuity != old.Discontinuity || !known { // not to be lost in a crash within the second
+		select {
+		case m.news <- struct{}{}:
+		default:
+		}
+	}
 }
 
 func (m *Memory) forgetOldest() {
@@ -97,8 +106,9 @@ func (m *Memory) forgetOldest() {
 	delete(m.states, oldest)
 }
 
-// Run writes the memory to its file once a second while it changes, until ctx is
-// done, and then once more. What goes wrong is logged once.
+// Run writes the memory to its file once a second while it changes, and at once
+// where a stream begins or has a discontinuity, until ctx is done, and then once
+// more. What goes wrong is logged once.
 func (m *Memory) Run(ctx context.Context) {
 	if m.path == "" {
 		return
@@ -112,6 +122,7 @@ func (m *Memory) Run(ctx context.Context) {
 		case <-ctx.Done():
 			ended = true
 		case <-tick.C:
+		case <-m.news:
 		}
 		err := m.write()
 		if err != nil && !failing {
