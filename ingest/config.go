@@ -29,9 +29,9 @@ type Config struct {
 	// PlayDone is called once for each play that AuthorizePlay has allowed, when
 	// it is over. It must not wait. nil: nothing is called.
 	PlayDone func(r PlayRequest, end PlayEnd)
-	// Demand is asked for a stream that is not there, or has ended, when somebody
-	// wants to play it; it may fetch it from elsewhere. It returns nil if it has
-	// not come when ctx is done, or never will. nil: nobody is asked.
+	// Demand is asked for a stream that nobody publishes here when somebody wants
+	// to play it; it may fetch it from elsewhere. It returns nil if it has not come
+	// when ctx is done, or never will. nil: nobody is asked.
 	Demand func(ctx context.Context, name remux.Name) *remux.Stream
 	// RelayID is what this server is called among relays, so that one that goes in
 	// a circle is noticed. "": it has no name.

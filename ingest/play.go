@@ -68,17 +68,23 @@ func (s *session) openPlay(r PlayRequest, via []string) (*remux.Stream, error) {
 // does not yet: edges and players come before the encoder does. A name that does
 // not come leaves nothing behind.
 func (s *Server) find(ctx context.Context, name remux.Name) *remux.Stream {
-	if stream := s.goingOn(name); stream != nil {
-		return stream
+	there := s.goingOn(name)
+	if there != nil {
+		if live, _ := there.Live(); live {
+			return there
+		}
 	}
 	defer s.holding.Add(-1)
 	if s.holding.Add(1) > maxHolding {
-		return nil
+		return there
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.PlayHold)
 	defer cancel()
 	if stream := s.config.Demand(ctx, name); stream != nil {
 		return stream
+	}
+	if there != nil {
+		return there // its publisher may come back
 	}
 	begun := s.config.Registry.Begun()
 	for {

@@ -325,7 +325,7 @@ func (c *Client) step() error {
 	if err == nil && cmd != nil {
 		err = c.verdict(cmd)
 	}
-	if err != nil || len(c.held) == 0 || c.now.Sub(c.media) < time.Second {
+	if err != nil || len(c.held) == 0 || c.now.Sub(c.media) < c.opts.Idle/8 {
 		return err
 	}
 	return c.started()
