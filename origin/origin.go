@@ -35,8 +35,12 @@ type Config struct {
 	// which may be nil, is told once of an HTTP-FLV viewer's end and must not wait.
 	// nil: everybody may, and shared caches may keep playlists.
 	Authorize func(ctx context.Context, r PlayRequest) (done func(PlayEnd), err error)
-	// StartHold is how long a request waits for a stream that is just starting;
-	// 0: not at all.
+	// Demand is asked for a stream that nobody publishes here when a playlist or an
+	// endless body of it is wanted; it may fetch it from elsewhere. It returns nil if
+	// it has not come when ctx is done, or never will. nil: nobody is asked.
+	Demand func(ctx context.Context, name remux.Name) *remux.Stream
+	// StartHold is how long a request waits for a stream that is just starting, or
+	// has to be fetched; 0: not at all.
 	StartHold time.Duration
 }
 
@@ -153,6 +157,7 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		s.Touch()
 		return h.object(w, r, s, format, parts[3])
 	}
 	return notFound("no such path; streams are at /APP/NAME.m3u8 and /APP/NAME.flv")
@@ -177,7 +182,7 @@ func (h *Handler) routeStream(w http.ResponseWriter, r *http.Request, app, file 
 	if _, err := h.allowed(r, app, name, "hls"); err != nil {
 		return err
 	}
-	s, err := h.stream(app, name)
+	s, err := h.wanted(r.Context(), app, name)
 	if err != nil {
 		return err
 	}
@@ -188,7 +193,7 @@ func (h *Handler) mediaOf(w http.ResponseWriter, r *http.Request, app, name stri
 	if _, err := h.allowed(r, app, name, "hls"); err != nil {
 		return err
 	}
-	s, err := h.stream(app, name)
+	s, err := h.wanted(r.Context(), app, name)
 	if err != nil {
 		return err
 	}
@@ -200,7 +205,7 @@ func (h *Handler) flvOf(w http.ResponseWriter, r *http.Request, app, name string
 	if err != nil {
 		return err
 	}
-	s, err := h.stream(app, name)
+	s, err := h.wanted(r.Context(), app, name)
 	if err != nil {
 		done(PlayEnd{Reason: "refused"})
 		return err
@@ -216,7 +221,46 @@ func (h *Handler) stream(app, name string) (*remux.Stream, error) {
 	}
 	s := h.config.Registry.Stream(n)
 	if s == nil {
-		return nil, notFound("no such stream")
+		return nil, errNoStream
+	}
+	return s, nil
+}
+
+var errNoStream = notFound("no such stream")
+
+// wanted looks up a stream that somebody wants to watch, and has it fetched if it can
+// be.
+func (h *Handler) wanted(ctx context.Context, app, name string) (*remux.Stream, error) {
+	s, err := h.stream(app, name)
+	if h.config.Demand != nil && (s != nil || err == errNoStream) {
+		s, err = h.demand(ctx, remux.Name{App: app, Stream: name}, s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.Touch()
+	return s, nil
+}
+
+// demand returns s if it has a publisher, else what Demand says, else s again.
+func (h *Handler) demand(ctx context.Context, name remux.Name, s *remux.Stream) (*remux.Stream, error) {
+	if s != nil {
+		if live, _ := s.Live(); live {
+			return s, nil
+		}
+	}
+	if h.waiting.Add(1) > maxWaiting {
+		h.waiting.Add(-1)
+		return nil, unavailable("too many requests wait already")
+	}
+	defer h.waiting.Add(-1)
+	ctx, cancel := context.WithTimeout(ctx, h.config.StartHold)
+	defer cancel()
+	if fetched := h.config.Demand(ctx, name); fetched != nil {
+		return fetched, nil
+	}
+	if s == nil {
+		return nil, errNoStream
 	}
 	return s, nil
 }

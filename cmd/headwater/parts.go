@@ -1,11 +1,13 @@
 package main
 
 import (
+	"crypto/rand"
 	"log/slog"
 
 	"headwater/cmd/headwater/access"
 	"headwater/cmd/headwater/config"
 	"headwater/ingest"
+	"headwater/ingest/relay"
 	"headwater/origin"
 	"headwater/remux"
 )
@@ -26,14 +28,15 @@ func remuxOptions(cfg *config.Config) remux.Options {
 	}
 }
 
-func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry, policy *access.Policy, caps connectionCaps) ingest.Config {
+func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry, policy *access.Policy, relays *relay.Relay, caps connectionCaps) ingest.Config {
 	plays := &rtmpPlays{policy: policy}
-	return ingest.Config{
+	c := ingest.Config{
 		Registry:                 registry,
 		Logger:                   log,
 		Authorize:                authorizePublish(policy),
 		AuthorizePlay:            plays.authorize,
 		PlayDone:                 plays.done,
+		RelayID:                  relays.ID(),
 		Takeover:                 cfg.Publish.Takeover,
 		MaxConnections:           caps.rtmp,
 		MaxConnectionsPerAddress: cfg.RTMP.MaxConnectionsPerAddress,
@@ -47,10 +50,21 @@ func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 		FirstMediaTimeout:        cfg.RTMP.FirstMediaTimeout,
 		IdleTimeout:              cfg.RTMP.IdleTimeout,
 		WriteTimeout:             cfg.RTMP.WriteTimeout,
+		MaxPlayers:               cfg.RTMP.MaxPlayers,
+		PlayGather:               cfg.RTMP.PlayGather,
+		PlayHold:                 cfg.RTMP.PlayHold,
 	}
+	if len(cfg.Relay.Pull) > 0 {
+		c.Demand = relays.Demand
+	}
+	return c
 }
 
-func originConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry, policy *access.Policy) origin.Config {
+func relayOptions(log *slog.Logger, registry *remux.Registry, via func(remux.Name) []string) relay.Options {
+	return relay.Options{Registry: registry, Logger: log, ID: rand.Text(), Via: via}
+}
+
+func originConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry, policy *access.Policy, relays *relay.Relay) origin.Config {
 	c := origin.Config{
 		Registry:   registry,
 		Logger:     log,
@@ -61,6 +75,9 @@ func originConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 	}
 	if cfg.Access().LimitsPlay() {
 		c.Authorize = authorizePlay(policy, log)
+	}
+	if len(cfg.Relay.Pull) > 0 {
+		c.Demand = relays.Demand
 	}
 	return c
 }

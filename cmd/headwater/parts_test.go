@@ -9,6 +9,7 @@ import (
 
 	"headwater/cmd/headwater/access"
 	"headwater/cmd/headwater/config"
+	"headwater/ingest/relay"
 	"headwater/ingest/rtmp"
 	"headwater/remux"
 )
@@ -20,7 +21,7 @@ func TestDefaultsReachTheParts(t *testing.T) {
 	if got := remuxOptions(&cfg); got != remux.DefaultOptions() {
 		t.Errorf("remux gets\n%+v\nits defaults are\n%+v", got, remux.DefaultOptions())
 	}
-	c := ingestConfig(&cfg, slog.New(slog.DiscardHandler), nil, testPolicy(t, &cfg), connectionCaps{rtmp: 1})
+	c := ingestConfig(&cfg, slog.New(slog.DiscardHandler), nil, testPolicy(t, &cfg), testRelays(t, &cfg), connectionCaps{rtmp: 1})
 	got := rtmp.Options{
 		Handshake: c.HandshakeTimeout, Connect: c.ConnectTimeout, Publish: c.PublishTimeout,
 		FirstMedia: c.FirstMediaTimeout, Idle: c.IdleTimeout, Write: c.WriteTimeout, MaxMessage: c.MaxMessage,
@@ -37,15 +38,26 @@ func TestDefaultsReachTheParts(t *testing.T) {
 // can set.
 func TestEveryOptionIsPassedOn(t *testing.T) {
 	cfg := config.Default()
-	cfg.HTTP.MaxViewers, cfg.Publish.Takeover = 1, true
+	cfg.HTTP.MaxViewers, cfg.Publish.Takeover, cfg.RTMP.MaxPlayers = 1, true, 1
+	cfg.Relay.Pull = []relay.Pull{{Name: "live/*", URL: "rtmp://host/live/{name}"}}
 	log := slog.New(slog.DiscardHandler)
 	registry := remux.NewRegistry(remuxOptions(&cfg), nil)
 	checkSet(t, remuxOptions(&cfg))
 	cfg.Play.Access = "protected"
-	checkSet(t, originConfig(&cfg, log, registry, testPolicy(t, &cfg)))
-	checkSet(t, ingestConfig(&cfg, log, registry, testPolicy(t, &cfg), connectionCaps{rtmp: 1}),
-		"Demand", "RelayID", "MaxPlayers", "PlayGather", "PlayHold", // of relays and of players over RTMP: they have no keys yet
+	relays := testRelays(t, &cfg)
+	checkSet(t, originConfig(&cfg, log, registry, testPolicy(t, &cfg), relays))
+	checkSet(t, relayOptions(log, registry, func(remux.Name) []string { return nil }), "TLS") // the system's roots
+	checkSet(t, ingestConfig(&cfg, log, registry, testPolicy(t, &cfg), relays, connectionCaps{rtmp: 1}),
 		"Addr", "AuthorizeTimeout") // serve has its own listeners; its default leaves callbacks their time
+}
+
+func testRelays(t *testing.T, cfg *config.Config) *relay.Relay {
+	t.Helper()
+	r, err := relay.New(cfg.Relay, relayOptions(slog.New(slog.DiscardHandler), nil, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 func testPolicy(t *testing.T, cfg *config.Config) *access.Policy {
@@ -60,7 +72,7 @@ func testPolicy(t *testing.T, cfg *config.Config) *access.Policy {
 // TestOpenPlaysAreNotAsked: an open server pays nothing for what it does not limit.
 func TestOpenPlaysAreNotAsked(t *testing.T) {
 	cfg := config.Default()
-	if originConfig(&cfg, slog.New(slog.DiscardHandler), nil, testPolicy(t, &cfg)).Authorize != nil {
+	if originConfig(&cfg, slog.New(slog.DiscardHandler), nil, testPolicy(t, &cfg), testRelays(t, &cfg)).Authorize != nil {
 		t.Error("asked")
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"headwater/cmd/headwater/access"
 	"headwater/cmd/headwater/config"
 	"headwater/ingest"
+	"headwater/ingest/relay"
 	"headwater/origin"
 	"headwater/origin/admin"
 	"headwater/remux"
@@ -58,6 +59,7 @@ type server struct {
 	policy   *access.Policy
 	memory   *remux.Memory
 	registry *remux.Registry
+	relays   *relay.Relay
 	rtmp     *ingest.Server
 	media    *origin.Handler
 	http     *http.Server
@@ -65,6 +67,7 @@ type server struct {
 
 	running sync.WaitGroup // everything that start started
 	expire  context.CancelFunc
+	unrelay func(ctx context.Context) // ends the relays
 }
 
 // serve runs the server until ctx is done and then ends it in order. It returns
@@ -120,11 +123,15 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.
 func newServer(cfg *config.Config, log *slog.Logger, policy *access.Policy, caps connectionCaps) (*server, error) {
 	s := &server{cfg: cfg, log: log, policy: policy, memory: remux.OpenMemory(filepath.Join(cfg.Data, "streams.json"), log)}
 	s.registry = remux.NewRegistry(remuxOptions(cfg), s.memory)
+	via := func(name remux.Name) []string { return s.rtmp.Via(name) }
 	var err error
-	if s.rtmp, err = ingest.New(ingestConfig(cfg, log, s.registry, policy, caps)); err != nil {
+	if s.relays, err = relay.New(cfg.Relay, relayOptions(log, s.registry, via)); err != nil {
 		return nil, err
 	}
-	s.media = origin.New(originConfig(cfg, log, s.registry, policy))
+	if s.rtmp, err = ingest.New(ingestConfig(cfg, log, s.registry, policy, s.relays, caps)); err != nil {
+		return nil, err
+	}
+	s.media = origin.New(originConfig(cfg, log, s.registry, policy, s.relays))
 	s.http = newHTTPServer(s.media, log)
 	s.admin = newHTTPServer(admin.New(admin.Config{Token: string(cfg.Admin.Token), Ready: s.ready.Load}), log)
 	s.admin.WriteTimeout = 30 * time.Second
@@ -181,8 +188,27 @@ func (s *server) start(ls listeners, certs certificates, caps connectionCaps) <-
 	ctx, s.expire = context.WithCancel(context.Background())
 	s.running.Go(func() { s.registry.Run(ctx) })
 	s.running.Go(func() { s.memory.Run(ctx) })
+	s.startRelays()
 	s.ready.Store(true)
 	return failed
+}
+
+// startRelays runs the relays until unrelay is called, which waits for them.
+func (s *server) startRelays() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	s.running.Go(func() {
+		defer close(ended)
+		s.relays.Run(ctx)
+	})
+	s.unrelay = func(grace context.Context) {
+		cancel()
+		select {
+		case <-ended:
+		case <-grace.Done():
+			s.log.Warn("relays cut off", "error", grace.Err())
+		}
+	}
 }
 
 // shutdown ends the server in order: no new work, publishers end, viewers get
@@ -203,6 +229,7 @@ func (s *server) shutdown() {
 	if err := s.rtmp.Shutdown(ctx); err != nil {
 		s.log.Warn("publishers cut off", "error", err)
 	}
+	s.unrelay(ctx) // behind the publishers, so that targets get all that came
 	s.registry.Close()
 	if err := s.media.Shutdown(ctx); err != nil {
 		s.log.Warn("viewers cut off", "error", err)

@@ -33,6 +33,9 @@ const (
 	// maxPulls bounds the streams that are pulled on demand, and the names that
 	// were asked for in vain and are remembered.
 	maxPulls = 1000
+	// maxTrying bounds those of them of which it is not known yet whether they
+	// come: who asks for names that do not exist must not keep others from theirs.
+	maxTrying = 32
 	// pullRetryMost is the longest pause between two tries: viewers wait.
 	pullRetryMost = 15 * time.Second
 	// unknownFor is how long a name that the server does not have is not asked for
@@ -54,9 +57,10 @@ func (r *Relay) startPull(name remux.Name, rule rule, via []string) *pull {
 	if p := r.pulls[name]; p != nil {
 		return p
 	}
-	if r.closed || len(r.pulls) >= maxPulls && !rule.always {
+	if r.closed || !rule.always && (len(r.pulls) >= maxPulls || r.trying >= maxTrying) {
 		return nil
 	}
+	r.trying++
 	p := &pull{
 		job: newJob(Pulling, name, rule.template, r.options.Logger), relay: r, name: name, rule: rule, via: via,
 		settled: make(chan struct{}),
@@ -142,7 +146,14 @@ func (p *pull) forget() {
 }
 
 // resolve says that it is known whether the stream comes.
-func (p *pull) resolve() { p.settle.Do(func() { close(p.settled) }) }
+func (p *pull) resolve() {
+	p.settle.Do(func() {
+		close(p.settled)
+		p.relay.mu.Lock()
+		defer p.relay.mu.Unlock()
+		p.relay.trying--
+	})
+}
 
 // unwanted reports whether nobody has wanted the stream for as long as the rule says.
 func (p *pull) unwanted() bool {

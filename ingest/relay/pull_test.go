@@ -118,8 +118,15 @@ func TestPullOfNothing(t *testing.T) {
 		t.Errorf("%d connections for one name", n)
 	}
 	var wg sync.WaitGroup
-	for i := range 100 {
-		wg.Go(func() { a.relay.Demand(t.Context(), liveName(fmt.Sprint("none", i))) })
+	for i := range 500 {
+		wg.Go(func() {
+			a.relay.Demand(t.Context(), liveName(fmt.Sprint("none", i)))
+			a.relay.mu.Lock()
+			defer a.relay.mu.Unlock()
+			if a.relay.trying > maxTrying {
+				t.Errorf("%d are tried at a time", a.relay.trying)
+			}
+		})
 	}
 	wg.Wait()
 	if n := len(a.registry.Streams()); n != 0 {

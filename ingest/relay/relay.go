@@ -47,6 +47,7 @@ type Relay struct {
 	closed bool
 	pushes map[pushKey]*push
 	pulls  map[remux.Name]*pull
+	trying int // pulls that are not settled
 }
 
 // rule is one entry of the configuration.
@@ -93,6 +94,9 @@ func New(c Config, o Options) (*Relay, error) {
 	}
 	return r, nil
 }
+
+// ID returns what this server is called among relays.
+func (r *Relay) ID() string { return r.options.ID }
 
 // Run relays until ctx is done, and then ends every relay in order. Nothing is
 // relayed after it has returned.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"headwater/cmd/headwater/access"
+	"headwater/ingest/relay"
 )
 
 // Config is the whole configuration.
@@ -33,6 +34,7 @@ type Config struct {
 	Tokens        access.Tokens    `yaml:"tokens"`
 	JWT           access.JWT       `yaml:"jwt"`
 	Callbacks     access.Callbacks `yaml:"callbacks"`
+	Relay         relay.Config     `yaml:"relay"`
 	HLS           HLS              `yaml:"hls"`
 	Stream        Stream           `yaml:"stream"`
 	Log           Log              `yaml:"log"`
@@ -47,8 +49,8 @@ func (c *Config) Access() access.Config {
 // Secret is a value that no log, error or dump shows.
 type Secret = access.Secret
 
-// RTMP is the listener that publishers connect to, and the patience it has with
-// them.
+// RTMP is the listener that publishers connect to, and players, and the patience it
+// has with them.
 type RTMP struct {
 	Listen                   string        `yaml:"listen"`
 	MaxConnections           int           `yaml:"max_connections"`             // 0: a quarter of what the descriptor limit leaves, 1000 at most
@@ -62,7 +64,10 @@ type RTMP struct {
 	PublishTimeout           time.Duration `yaml:"publish_timeout"`             // from there to the publish command
 	FirstMediaTimeout        time.Duration `yaml:"first_media_timeout"`         // from there to the first audio or video
 	IdleTimeout              time.Duration `yaml:"idle_timeout"`                // the longest time without audio and video
-	WriteTimeout             time.Duration `yaml:"write_timeout"`               // for a publisher to take one reply
+	WriteTimeout             time.Duration `yaml:"write_timeout"`               // the longest time in which a peer takes nothing
+	MaxPlayers               int           `yaml:"max_players"`                 // 0: three quarters of max_connections
+	PlayGather               time.Duration `yaml:"play_gather"`                 // 0: every frame is sent by itself
+	PlayHold                 time.Duration `yaml:"play_hold"`                   // how long a player waits for a stream that is not there
 }
 
 // TLS is a second listener, for the same over TLS.
@@ -148,6 +153,8 @@ func Default() Config {
 			FirstMediaTimeout:        30 * time.Second,
 			IdleTimeout:              30 * time.Second,
 			WriteTimeout:             5 * time.Second,
+			PlayGather:               100 * time.Millisecond,
+			PlayHold:                 3 * time.Second,
 		},
 		HTTP: HTTP{
 			Listen:                   ":8080",

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"headwater/cmd/headwater/access"
+	"headwater/ingest/relay"
 )
 
 // EnvPrefix begins the name of every environment variable that sets a key.
@@ -105,7 +106,9 @@ func (l leaf) set(value string) error {
 			return err
 		}
 		*p = n
-	case *[]access.Key, *[]access.JWTKey, *access.StreamKeys:
+	case *relay.URL:
+		*p = relay.URL(value)
+	case *[]access.Key, *[]access.JWTKey, *access.StreamKeys, *[]relay.Push, *[]relay.Pull:
 		return l.setTree(value)
 	default:
 		return fmt.Errorf("type %T cannot be set", p)

@@ -95,7 +95,7 @@ func TestEnvironmentNamesAreUnique(t *testing.T) {
 func TestEveryKeyCanBeSet(t *testing.T) {
 	var c Config
 	for _, l := range leaves(&c) {
-		if !slices.ContainsFunc([]string{"1s", "1", "true", "192.0.2.1", "[{id: a}]", "{a: b/c}"}, func(value string) bool { return l.set(value) == nil }) {
+		if !slices.ContainsFunc([]string{"1s", "1", "true", "192.0.2.1", "[{id: a}]", "[{name: a/b}]", "{a: b/c}"}, func(value string) bool { return l.set(value) == nil }) {
 			t.Errorf("%s: no value can be set", l.key)
 		}
 		if l.field.IsZero() {

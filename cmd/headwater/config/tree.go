@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 
 	"headwater/cmd/headwater/access"
+	"headwater/ingest/relay"
 )
 
 // Some keys hold more than values: lists of mappings, and a mapping whose keys are
@@ -19,7 +20,7 @@ import (
 // isTree reports whether the field is such a key's.
 func (l leaf) isTree() bool {
 	switch l.field.Interface().(type) {
-	case []access.Key, []access.JWTKey, access.StreamKeys:
+	case []access.Key, []access.JWTKey, access.StreamKeys, []relay.Push, []relay.Pull:
 		return true
 	}
 	return false

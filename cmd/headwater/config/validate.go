@@ -33,6 +33,9 @@ func (l *loader) validate() {
 	for _, p := range c.Access().Validate() {
 		l.report(p.Text, p.Key)
 	}
+	for _, p := range c.Relay.Validate() {
+		l.report(p.Text, p.Key)
+	}
 	if c.Data == "" {
 		l.report("is empty; name a folder", "data")
 	}
@@ -61,6 +64,9 @@ func (l *loader) validateRTMP() {
 	l.between("rtmp.first_media_timeout", rtmp.FirstMediaTimeout, time.Second, 10*time.Minute)
 	l.between("rtmp.idle_timeout", rtmp.IdleTimeout, time.Second, 10*time.Minute)
 	l.between("rtmp.write_timeout", rtmp.WriteTimeout, time.Second, 10*time.Minute)
+	l.atLeast("rtmp.max_players", rtmp.MaxPlayers, 0)
+	l.between("rtmp.play_gather", rtmp.PlayGather, 0, time.Second)
+	l.between("rtmp.play_hold", rtmp.PlayHold, time.Millisecond, time.Minute)
 }
 
 // tls checks a listener that may be off.
