@@ -232,7 +232,7 @@ var errNoStream = notFound("no such stream")
 // be.
 func (h *Handler) wanted(ctx context.Context, app, name string) (*remux.Stream, error) {
 	s, err := h.stream(app, name)
-	if h.config.Demand != nil && (s != nil || err == errNoStream) {
+	if h.config.Demand != nil && (s != nil || errors.Is(err, errNoStream)) {
 		s, err = h.demand(ctx, remux.Name{App: app, Stream: name}, s)
 	}
 	if err != nil {
