@@ -282,6 +282,9 @@ func TestSlowPlayerSkips(t *testing.T) {
 	e := h.dial(t)
 	_ = e.conn.(*net.TCPConn).SetReadBuffer(128 << 10)
 	e.askPlay("live", "x")
+	for begun := time.Now(); h.Stats().Players == 0 && time.Since(begun) < 10*time.Second; {
+		time.Sleep(time.Millisecond)
+	}
 	// It reads at a third of the rate.
 	buf := make([]byte, 12<<10)
 	for end := time.Now().Add(30 * time.Second); h.Stats().Players > 0; time.Sleep(50 * time.Millisecond) {
