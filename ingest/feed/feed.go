@@ -84,12 +84,19 @@ func (f *Feed) Run(ctx context.Context, to Writer) error {
 		if f.Gather == 0 || b.More {
 			continue
 		}
-		pause.Reset(time.Until(now.Add(f.Gather)))
+		pause.Reset(f.untilTurn())
 		select {
 		case <-pause.C:
 		case <-ctx.Done(): // the next turn is the last
 		}
 	}
+}
+
+// untilTurn is the time until the next turn. All feeds take theirs at the same
+// times: a processor that wakes up for one is there for the others too, which halves
+// what a feed costs.
+func (f *Feed) untilTurn() time.Duration {
+	return f.Gather - time.Duration(time.Now().UnixNano())%f.Gather
 }
 
 // next waits for frames, until it is time for a tick.
