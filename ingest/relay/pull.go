@@ -41,6 +41,8 @@ const (
 	// unknownFor is how long a name that the server does not have is not asked for
 	// again.
 	unknownFor = 2 * time.Second
+	// remarkEvery is how often it is said that first tries fail.
+	remarkEvery = 10 * time.Second
 )
 
 var (
@@ -118,23 +120,48 @@ func (p *pull) run(ctx context.Context) {
 		}
 		switch {
 		case errors.Is(err, errIdle):
-			p.log.Info("relay ended", "reason", err.Error(), "bytes", p.snapshot().Bytes)
+			p.ended()
 			return
 		case p.snapshot().State == Live && time.Since(began) > steady:
 			retry.reset()
 		}
 		pause := retry.next()
-		p.fail(err, pause)
+		unknown := !p.rule.always && p.stream == nil
+		p.fail(err, pause, unknown && !p.relay.remarkable(err))
 		p.enter(Retrying)
 		p.resolve()
-		if !p.rule.always && p.stream == nil {
+		if unknown {
 			sleep(ctx, unknownFor)
 			return
 		}
-		if !sleep(ctx, pause) || p.unwanted() {
+		if !sleep(ctx, pause) {
+			return
+		}
+		if p.unwanted() {
+			p.ended()
 			return
 		}
 	}
+}
+
+// remarkable reports whether the failure of a first try is to be seen: that a stream
+// is not there is not, since anybody may ask for one, and the rest now and then.
+func (r *Relay) remarkable(err error) bool {
+	if _, refused := errors.AsType[*rtmp.Status](err); refused {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.remarked) < remarkEvery {
+		return false
+	}
+	r.remarked = time.Now()
+	return true
+}
+
+// ended says that nobody wants the stream any more.
+func (p *pull) ended() {
+	p.log.Info("relay ended", "reason", errIdle.Error(), "bytes", p.snapshot().Bytes)
 }
 
 // forget makes room for another try.

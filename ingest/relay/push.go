@@ -76,7 +76,7 @@ func (p *push) run(ctx context.Context) {
 		if errors.Is(err, rtmp.ErrLoop) {
 			pause = retry.most // it will not be otherwise soon
 		}
-		p.fail(err, pause)
+		p.fail(err, pause, false)
 		p.enter(Retrying)
 		if !sleep(ctx, pause) {
 			return

@@ -48,6 +48,8 @@ type Relay struct {
 	pushes map[pushKey]*push
 	pulls  map[remux.Name]*pull
 	trying int // pulls that are not settled
+
+	remarked time.Time // when a first try that failed was last logged
 }
 
 // rule is one entry of the configuration.

@@ -74,15 +74,15 @@ func (j *job) enter(s State) {
 	}
 }
 
-// fail notes why a try has ended, and says so.
-func (j *job) fail(err error, retry time.Duration) {
+// fail notes why a try has ended, and says so unless it is of little interest.
+func (j *job) fail(err error, retry time.Duration, quiet bool) {
 	text := j.template.redact(err.Error(), j.status.Name)
 	j.mu.Lock()
 	same := j.status.Error == text && j.status.State != Live
 	j.status.Error, j.status.ErrorAt = text, time.Now()
 	j.mu.Unlock()
 	say := j.log.Warn
-	if same { // it has been said
+	if quiet || same { // or it has been said
 		say = j.log.Debug
 	}
 	say("relay interrupted", "error", text, "retry", retry.Round(time.Millisecond))
