@@ -3,7 +3,6 @@ package remux
 import (
 	"context"
 	"io"
-	"time"
 
 	"headwater/remux/av"
 )
@@ -94,15 +93,4 @@ func (c *Cursor) lags(l *log) bool {
 	e, o := l.at(c.next), c.stream.options
 	newest := l.at(l.next - 1).frame
 	return newest.DTS-e.frame.DTS > o.MaxLag || l.bytes-e.bytes > uint64(o.MaxLagBytes)
-}
-
-// Position is the stream time of the newest frame, for measuring delay.
-func (s *Stream) Position() time.Duration {
-	l := &s.log
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.next == l.first {
-		return 0
-	}
-	return l.at(l.next - 1).frame.DTS
 }

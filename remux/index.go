@@ -79,9 +79,16 @@ type Index struct {
 	epoch    string
 	served   *servedMark
 
-	media [2]lazy // by Format
-	delta lazy    // of FMP4
-	multi [2]lazy
+	media lazy // the fMP4 playlist, which changes with each part
+	delta lazy
+	slow  *slowTexts
+}
+
+// slowTexts are what does not change before the list of segments does: indexes that
+// differ in their parts alone share them.
+type slowTexts struct {
+	ts    lazy
+	multi [2]lazy // by Format
 }
 
 // index returns the timeline as it is now.
@@ -96,6 +103,10 @@ func (t *timeline) index(epoch string, now time.Time, ended bool) *Index {
 		modified:   now,
 		epoch:      epoch,
 		served:     t.served,
+		slow:       t.slow,
+	}
+	if ended {
+		ix.slow = &slowTexts{} // EXT-X-ENDLIST is new
 	}
 	if o := t.open; o != nil {
 		ix.Open = &Segment{ // as far as a playlist needs it

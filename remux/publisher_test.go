@@ -133,25 +133,7 @@ func download(t *testing.T, ix *Index, f Format) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all bytes.Buffer
-	for line := range strings.Lines(string(text.Body)) {
-		line = strings.TrimSpace(line)
-		if uri, ok := strings.CutPrefix(line, `#EXT-X-MAP:URI="`); ok {
-			line = strings.TrimSuffix(uri, `"`)
-		} else if line == "" || line[0] == '#' {
-			continue
-		}
-		o, err := ix.Object(f, line)
-		if err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		all.Write(o.Body)
-	}
-	path := filepath.Join(t.TempDir(), "out"+f.extension())
-	if err := os.WriteFile(path, all.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return listed(t, ix, f, string(text.Body))
 }
 
 // sameTimes compares two lists after taking off the difference of offset.
@@ -367,7 +349,8 @@ func TestSlowCursorSkips(t *testing.T) {
 	if f := b.Frames[0]; !b.Skipped || !f.Key || f.Kind != av.Video {
 		t.Errorf("skipped %v to kind %d, key %v; want a video key frame", b.Skipped, f.Kind, f.Key)
 	}
-	if behind := p.Stream().Position() - b.Frames[0].DTS; behind > 2200*time.Millisecond { // audio outlasts video a little
+	l := &p.Stream().log
+	if behind := l.at(l.next-1).frame.DTS - b.Frames[0].DTS; behind > 2200*time.Millisecond { // audio outlasts video a little
 		t.Errorf("resumes %v behind the live edge", behind)
 	}
 }
@@ -561,5 +544,54 @@ func TestMP3ChangesItsRate(t *testing.T) {
 	}
 	if c := ix.Segments[len(ix.Segments)-1].Config; c.Audio.SampleRate != 22050 {
 		t.Errorf("last: %d Hz", c.Audio.SampleRate)
+	}
+}
+
+// What a part does not change is rendered once for all indexes up to the next
+// segment.
+func TestPartsLeaveSlowTextsAlone(t *testing.T) {
+	_, messages := testSource(t, 5)
+	r := NewRegistry(DefaultOptions(), nil)
+	p := publish(t, r, "x", messages[:len(messages)/2])
+	texts := func() (all [3]*Object) {
+		ix := p.Stream().Index()
+		for i, get := range []func() (*Object, error){
+			func() (*Object, error) { return ix.Playlist(TS, false) },
+			func() (*Object, error) { return ix.Multivariant(FMP4, "x") },
+			func() (*Object, error) { return ix.Playlist(FMP4, false) },
+		} {
+			o, err := get()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[i] = o
+		}
+		return all
+	}
+	segments, last, kept, renewed := p.Stream().Index().newest(), texts(), 0, 0
+	part := p.Stream().Index().NextPart
+	for _, m := range messages[len(messages)/2:] {
+		if err := p.Write(m.typ, m.ts, m.tag()); err != nil {
+			t.Fatal(err)
+		}
+		ix := p.Stream().Index()
+		if ix.NextPart == part {
+			continue
+		}
+		part = ix.NextPart
+		now := texts()
+		same := ix.newest() == segments
+		if (now[0] == last[0]) != same || (now[1] == last[1]) != same || now[2] == last[2] {
+			t.Fatalf("with segments the same: %v, TS and multivariant kept: %v, %v, fMP4 kept: %v", same, now[0] == last[0], now[1] == last[1], now[2] == last[2])
+		}
+		if same {
+			kept++
+		} else {
+			renewed++
+		}
+		segments, last = ix.newest(), now
+	}
+	if kept < 3 || renewed < 1 {
+		t.Errorf("%d parts within a segment, %d at its end", kept, renewed)
 	}
 }

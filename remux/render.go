@@ -58,10 +58,14 @@ func (ix *Index) Playlist(f Format, delta bool) (*Object, error) {
 		return nil, err
 	}
 	ix.served.raise(ix.newest().Sequence)
-	if !delta || f != FMP4 || ix.Ended {
-		return ix.media[f].get(func() (*Object, error) { return ix.renderPlaylist(f, false) })
+	text := &ix.media
+	switch delta = delta && f == FMP4 && !ix.Ended; {
+	case f == TS:
+		text = &ix.slow.ts
+	case delta:
+		text = &ix.delta
 	}
-	return ix.delta.get(func() (*Object, error) { return ix.renderPlaylist(f, true) })
+	return text.get(func() (*Object, error) { return ix.renderPlaylist(f, delta) })
 }
 
 func (ix *Index) renderPlaylist(f Format, delta bool) (*Object, error) {
@@ -164,7 +168,7 @@ func (ix *Index) Multivariant(f Format, name string) (*Object, error) {
 	if f == FMP4 && c.Audio != nil && c.Audio.Codec == av.MP3 && TS.Supports(c) == nil {
 		f = TS // browsers take MP3 out of MPEG-TS, and refuse it in MP4
 	}
-	return ix.multi[f].get(func() (*Object, error) {
+	return ix.slow.multi[f].get(func() (*Object, error) {
 		v := hls.Variant{
 			URI:         name + "/" + f.folder() + "/index.m3u8",
 			FrameRate:   ix.frameRate(),

@@ -189,7 +189,7 @@ func (s *Stream) append(f av.Frame, at int64, start bool, now func() time.Time) 
 // publish shows readers the timeline as it is.
 func (s *Stream) publish(now time.Time, ended bool) {
 	ix := s.timeline.index(s.epoch, now, ended)
-	if n := len(ix.Segments); n > 0 && ix.newest() != s.remembered {
+	if len(ix.Segments) > 0 && ix.newest() != s.remembered {
 		s.remembered = ix.newest()
 		s.memory.remember(s.Name, s.timeline.state(now))
 	}

@@ -37,11 +37,11 @@ type timeline struct {
 	timed    bool        // there has been one
 	extra    uint64      // discontinuities that only MPEG-TS has had
 
-	held    []*Segment // oldest first; replaced, never changed in place
-	listed  int        // held[listed:] is in the playlist
-	bytes   int64      // of held
-	served  *servedMark
-	dropped uint64 // samples in front of the first key frame
+	held   []*Segment // oldest first; replaced, never changed in place
+	listed int        // held[listed:] is in the playlist
+	bytes  int64      // of held
+	slow   *slowTexts // of held and listed
+	served *servedMark
 }
 
 // newTimeline begins at a state; goesOn says that it is a continuation, which a
@@ -59,6 +59,7 @@ func newTimeline(o Options, from State, goesOn bool, served *servedMark) *timeli
 		nextSequence:  from.Sequence,
 		discontinuity: from.Discontinuity,
 		resumed:       goesOn,
+		slow:          &slowTexts{},
 		served:        served,
 	}
 }
@@ -99,7 +100,6 @@ func (t *timeline) place(s av.Sample, now time.Time) bool {
 	cut := t.cutter.Next(s)
 	switch cut {
 	case hls.Drop:
-		t.dropped++
 		return false
 	case hls.NewSegment:
 		t.endSegment(t.cutter.At(), &s, now)
@@ -258,4 +258,5 @@ func (t *timeline) endSegment(at time.Duration, next *av.Sample, now time.Time) 
 	held = append(append(held, t.held...), seg)
 	t.bytes += seg.Bytes
 	t.held = t.evict(held, now)
+	t.slow = &slowTexts{}
 }
