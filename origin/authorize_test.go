@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -100,5 +101,26 @@ func TestPlayEndIsTold(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatal("nobody is told")
+	}
+}
+
+// A viewer that has read a stream to its end has not left.
+func TestPlayEndsWithItsStream(t *testing.T) {
+	f := start(t, 5)
+	ended := make(chan PlayEnd, 1)
+	f.handler.config.Authorize = func(context.Context, PlayRequest) (func(PlayEnd), error) {
+		return func(e PlayEnd) { ended <- e }, nil
+	}
+	res, err := http.Get(f.server.URL + "/live/x.flv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	f.registry.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		t.Error(err)
+	}
+	if e := <-ended; e.Reason != "ended" || e.Bytes == 0 {
+		t.Errorf("told %+v", e)
 	}
 }

@@ -1,7 +1,7 @@
 package origin
 
 import (
-	"errors"
+	"io"
 	"net"
 	"runtime"
 	"sync"
@@ -88,8 +88,7 @@ type fanoutViewer struct {
 	pending net.Buffers // what the socket has not taken yet
 	size    [20]byte    // holds the chunk's length
 	moved   time.Time   // when the socket last took something, or was found open
-	skipped time.Time
-	skips   int
+	lag     lag
 	behind  bool // there is more to send
 	final   bool // pending is the end
 
@@ -243,7 +242,7 @@ func (l *fanoutLoop) drop(v *fanoutViewer, reason error) {
 		}
 	}
 	_ = v.conn.Close() // nothing to be done about it
-	v.left(reason, v.skips)
+	v.left(reason, v.lag.skips)
 }
 
 func (l *fanoutLoop) cutOff() {
@@ -254,10 +253,8 @@ func (l *fanoutLoop) cutOff() {
 	l.viewers = nil
 }
 
-// errEnded says that the stream is over and the viewer has all of it.
-var errEnded = errors.New("stream ended")
-
-// serve sends one viewer what is due, as far as its socket takes it.
+// serve sends one viewer what is due, as far as its socket takes it. It fails with
+// io.EOF when the stream is over and the viewer has all of it.
 func (l *fanoutLoop) serve(v *fanoutViewer, now time.Time) error {
 	for range 2 { // what has been waiting, and what is new
 		if len(v.pending) == 0 {
@@ -282,7 +279,7 @@ func (l *fanoutLoop) serve(v *fanoutViewer, now time.Time) error {
 			return nil
 		}
 		if v.final {
-			return errEnded
+			return io.EOF
 		}
 	}
 	return nil
@@ -292,11 +289,8 @@ func (l *fanoutLoop) serve(v *fanoutViewer, now time.Time) error {
 func (l *fanoutLoop) fill(v *fanoutViewer, now time.Time) error {
 	b := v.cursor.Take(l.room[:])
 	v.behind = b.More
-	if b.Skipped {
-		if v.skips++; now.Sub(v.skipped) < l.pause {
-			return errTooSlow
-		}
-		v.skipped = now
+	if b.Skipped && v.lag.skip(now, l.pause) {
+		return errTooSlow
 	}
 	if len(b.Frames) > 0 {
 		bufs := v.body.add(l.bufs[:0], b)
@@ -311,7 +305,7 @@ func (l *fanoutLoop) fill(v *fanoutViewer, now time.Time) error {
 			v.pending = append(v.pending, lastChunk)
 		}
 		if len(v.pending) == 0 {
-			return errEnded
+			return io.EOF
 		}
 	}
 	return nil

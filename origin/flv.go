@@ -65,7 +65,7 @@ func (h *Handler) flv(w http.ResponseWriter, r *http.Request, s *remux.Stream, d
 	v := viewer{stream: s, cursor: cursor, body: body}
 	if r.ProtoMajor != 1 {
 		err := v.run(ctx, h.config.FLVGather, responseSink{w, http.NewResponseController(w)})
-		left(err, v.skips)
+		left(err, v.lag.skips)
 		return nil
 	}
 	return h.hijack(w, r, &v, left)
@@ -122,7 +122,7 @@ func (h *Handler) hijack(w http.ResponseWriter, r *http.Request, v *viewer, left
 	if errors.Is(err, io.EOF) {
 		_ = to.end() // the viewer may have left: nobody to tell
 	}
-	left(err, v.skips)
+	left(err, v.lag.skips)
 	return nil
 }
 
@@ -199,11 +199,25 @@ func (f *flvBody) headers(bufs net.Buffers, c *av.Config) net.Buffers {
 
 // viewer is one reader of an endless body with a goroutine of its own.
 type viewer struct {
-	stream  *remux.Stream
-	cursor  remux.Cursor
-	body    body
+	stream *remux.Stream
+	cursor remux.Cursor
+	body   body
+	lag    lag
+}
+
+// lag is how a viewer has kept up.
+type lag struct {
 	skipped time.Time // when it was last skipped ahead
 	skips   int
+}
+
+// skip counts that the viewer was skipped ahead, and reports whether that is too
+// soon after the last time.
+func (l *lag) skip(now time.Time, pause time.Duration) (tooSlow bool) {
+	l.skips++
+	tooSlow = now.Sub(l.skipped) < pause
+	l.skipped = now
+	return tooSlow
 }
 
 // run sends batches until the stream ends (io.EOF), the viewer leaves or is too
@@ -218,11 +232,8 @@ func (v *viewer) run(ctx context.Context, gather time.Duration, to sink) error {
 		if err != nil {
 			return err
 		}
-		if b.Skipped {
-			if v.skips++; time.Since(v.skipped) < skipPause {
-				return errTooSlow
-			}
-			v.skipped = time.Now()
+		if b.Skipped && v.lag.skip(time.Now(), skipPause) {
+			return errTooSlow
 		}
 		next := time.Now().Add(gather)
 		bufs = v.body.add(bufs[:0], b)
