@@ -1,7 +1,9 @@
 package relay
 
 import (
+	"errors"
 	"fmt"
+	"headwater/remux"
 	"io"
 	"os"
 	"strings"
@@ -58,15 +60,15 @@ func (c Config) Validate() (problems []Problem) {
 		}
 	}
 	for i, p := range c.Push {
-		_, err := parsePattern(p.Name)
+		_, err := parseName(p.Name)
 		report("relay.push", i, err)
 		report("relay.push", i, source{p.URL, p.URLFile, p.URLEnv}.check())
 	}
 	for i, p := range c.Pull {
-		pattern, err := parsePattern(p.Name)
+		pattern, err := parseName(p.Name)
 		report("relay.pull", i, err)
 		report("relay.pull", i, source{p.URL, p.URLFile, p.URLEnv}.check())
-		if err == nil && p.Always && !pattern.single() {
+		if _, single := pattern.Single(); err == nil && p.Always && !single {
 			report("relay.pull", i, fmt.Errorf("name: %s is a pattern; what is pulled always needs a whole name", p.Name))
 		}
 		if p.Idle != 0 && (p.Idle < minIdle || p.Idle > maxIdle) {
@@ -74,6 +76,16 @@ func (c Config) Validate() (problems []Problem) {
 		}
 	}
 	return problems
+}
+
+// parseName reads the pattern of an entry. Its errors say that they are about the
+// name.
+func parseName(s string) (remux.Pattern, error) {
+	p, err := remux.ParsePattern(s)
+	if errors.Is(err, remux.ErrPattern) {
+		err = fmt.Errorf("name: %w", err)
+	}
+	return p, err
 }
 
 // source is where a URL is given.

@@ -131,25 +131,6 @@ func TestURLFromFileAndEnvironment(t *testing.T) {
 	}
 }
 
-func TestPatterns(t *testing.T) {
-	for _, c := range []struct {
-		pattern, name string
-		want          bool
-	}{
-		{"live/*", "live/x", true}, {"live/*", "lively/x", false}, {"*/*", "a/b", true}, {"*/cam-*", "x/cam-1", true},
-		{"live/x", "live/x", true}, {"live/x", "live/xy", false}, {"live/a.b", "live/aXb", false},
-	} {
-		p, err := parsePattern(c.pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		app, stream, _ := strings.Cut(c.name, "/")
-		if got := p.match(remux.Name{App: app, Stream: stream}); got != c.want {
-			t.Errorf("%s and %s: %v", c.pattern, c.name, got)
-		}
-	}
-}
-
 func TestBackoff(t *testing.T) {
 	b := backoff{least: time.Second, most: 10 * time.Second}
 	for round := range 2 {

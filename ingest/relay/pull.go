@@ -83,7 +83,7 @@ func (r *Relay) Demand(ctx context.Context, name remux.Name) *remux.Stream {
 		}
 	}
 	for _, rule := range r.pullBy {
-		if !rule.pattern.match(name) {
+		if !rule.pattern.Match(name.App, name.Stream) {
 			continue
 		}
 		p := r.startPull(name, rule, rtmp.Via(ctx))

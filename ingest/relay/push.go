@@ -37,7 +37,7 @@ func (r *Relay) startPushes() {
 			continue
 		}
 		for i, rule := range r.pushTo {
-			if rule.pattern.match(s.Name) {
+			if rule.pattern.Match(s.Name.App, s.Name.Stream) {
 				r.startPush(pushKey{s, i}, rule)
 			}
 		}

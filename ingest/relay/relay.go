@@ -54,7 +54,7 @@ type Relay struct {
 
 // rule is one entry of the configuration.
 type rule struct {
-	pattern  pattern
+	pattern  remux.Pattern
 	template template
 	always   bool
 	idle     time.Duration
@@ -81,7 +81,11 @@ func New(c Config, o Options) (*Relay, error) {
 		if err != nil {
 			return nil, fmt.Errorf("relay.push: entry %d: %w", i+1, err)
 		}
-		r.pushTo = append(r.pushTo, rule{pattern: pattern{p.Name}, template: t})
+		pattern, err := parseName(p.Name)
+		if err != nil {
+			return nil, err // Validate has said so
+		}
+		r.pushTo = append(r.pushTo, rule{pattern: pattern, template: t})
 	}
 	for i, p := range c.Pull {
 		t, err := source{p.URL, p.URLFile, p.URLEnv}.load()
@@ -92,7 +96,11 @@ func New(c Config, o Options) (*Relay, error) {
 		if idle == 0 {
 			idle = defaultIdle
 		}
-		r.pullBy = append(r.pullBy, rule{pattern{p.Name}, t, p.Always, idle})
+		pattern, err := parseName(p.Name)
+		if err != nil {
+			return nil, err // likewise
+		}
+		r.pullBy = append(r.pullBy, rule{pattern, t, p.Always, idle})
 	}
 	return r, nil
 }
@@ -104,8 +112,8 @@ func (r *Relay) ID() string { return r.options.ID }
 // relayed after it has returned.
 func (r *Relay) Run(ctx context.Context) {
 	for _, rule := range r.pullBy {
-		if rule.always {
-			r.startPull(rule.pattern.name(), rule, nil)
+		if name, ok := rule.pattern.Single(); ok && rule.always {
+			r.startPull(name, rule, nil)
 		}
 	}
 	begun := r.options.Registry.Begun()

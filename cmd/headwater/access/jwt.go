@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"headwater/remux"
 	"slices"
 	"strings"
 	"time"
@@ -188,7 +189,7 @@ const maxJWTPatterns = 100
 
 func matchAny(patterns []string, app, name string) bool {
 	for _, text := range patterns[:min(len(patterns), maxJWTPatterns)] {
-		if p, err := ParsePattern(text); err == nil && p.Match(app, name) {
+		if p, err := remux.ParsePattern(text); err == nil && p.Match(app, name) {
 			return true
 		}
 	}

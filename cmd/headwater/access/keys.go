@@ -20,7 +20,7 @@ func hashOf(secret string) hash { return sha256.Sum256([]byte(secret)) }
 // publishKey is one secret of ?key= and the names that it opens.
 type publishKey struct {
 	id      string
-	pattern Pattern
+	pattern remux.Pattern
 	hash    hash
 }
 

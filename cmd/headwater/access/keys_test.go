@@ -4,12 +4,13 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"headwater/remux"
 	"testing"
 )
 
-func pattern(t testing.TB, s string) Pattern {
+func pattern(t testing.TB, s string) remux.Pattern {
 	t.Helper()
-	p, err := ParsePattern(s)
+	p, err := remux.ParsePattern(s)
 	if err != nil {
 		t.Fatal(err)
 	}

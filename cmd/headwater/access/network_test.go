@@ -2,7 +2,6 @@ package access
 
 import (
 	"net/netip"
-	"strings"
 	"testing"
 )
 
@@ -86,51 +85,4 @@ func TestCheckAddress(t *testing.T) {
 			t.Errorf("%s for %s: %v", tt.address, tt.host, err)
 		}
 	}
-}
-
-func TestPatterns(t *testing.T) {
-	tests := []struct {
-		pattern   string
-		match, no []string
-	}{
-		{"live/show", []string{"live/show"}, []string{"live/show2", "live/", "Live/show", "x/live/show"}},
-		{"live/*", []string{"live/show", "live/a.b~c"}, []string{"test/show", "live/"}},
-		{"*/*", []string{"a/b"}, []string{"a/", "a/b/c"}},
-		{"*/cam-*-hd", []string{"a/cam-1-hd", "b/cam--hd"}, []string{"a/cam-hd", "a/cam-1-sd"}},
-		{"a.b/x-y", []string{"a.b/x-y"}, []string{"aXb/x-y"}},
-	}
-	for _, tt := range tests {
-		p := pattern(t, tt.pattern)
-		for want, names := range map[bool][]string{true: tt.match, false: tt.no} {
-			for _, name := range names {
-				app, stream, _ := strings.Cut(name, "/")
-				if stream != "" && p.Match(app, stream) != want {
-					t.Errorf("%s matches %s: %v", tt.pattern, name, !want)
-				}
-			}
-		}
-	}
-	for _, bad := range []string{"", "live", "live/", "/show", "live/a/b", "live/..", "live/a?", "live/[ab]", `live/\*`, "live/ö", strings.Repeat("a", 129) + "/b"} {
-		if p, err := ParsePattern(bad); err == nil {
-			t.Errorf("%q became %v", bad, p)
-		}
-	}
-	if (Pattern{}).Match("", "") {
-		t.Error("the zero pattern matches")
-	}
-}
-
-func FuzzPattern(f *testing.F) {
-	f.Add("live/*", "live", "show")
-	f.Add("*a*b*/**", "aab", "x")
-	f.Fuzz(func(t *testing.T, text, app, name string) {
-		p, err := ParsePattern(text)
-		if err != nil {
-			return
-		}
-		if !everything.Match(p.halves()) {
-			t.Fatalf("%q is not within everything", text)
-		}
-		p.Match(app, name)
-	})
 }

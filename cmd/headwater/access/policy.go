@@ -109,7 +109,7 @@ func (p *Policy) loadKeys(c Publishing) error {
 		}
 		pattern := everything
 		if err == nil && k.Name != "" {
-			pattern, err = ParsePattern(k.Name)
+			pattern, err = remux.ParsePattern(k.Name)
 		}
 		if err != nil {
 			return fmt.Errorf("publish.secrets: entry %d (%s): %w", i+1, k.ID, err)

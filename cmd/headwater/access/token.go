@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"headwater/remux"
 	"io"
 	"net/netip"
 	"strings"
@@ -36,7 +37,7 @@ const (
 type Token struct {
 	KeyID     string // of the secret that signed it
 	Action    Action
-	Name      Pattern
+	Name      remux.Pattern
 	Expires   time.Time // to the second
 	NotBefore time.Time // zero: at once
 	From      Network   // zero: from anywhere
@@ -132,7 +133,7 @@ func parsePayload(keyID, encoded string) (Token, error) {
 func (p tokenPayload) token(keyID string) (Token, error) {
 	t := Token{KeyID: keyID, Action: p.Act, Expires: time.Unix(p.Exp, 0), Nonce: p.Nonce}
 	var err error
-	switch t.Name, err = ParsePattern(p.Name); {
+	switch t.Name, err = remux.ParsePattern(p.Name); {
 	case err != nil:
 		return Token{}, fmt.Errorf("its name: %w", err)
 	case p.Act != Publish && p.Act != Play:

@@ -2,6 +2,7 @@ package access
 
 import (
 	"encoding/base64"
+	"headwater/remux"
 	"net/netip"
 	"strings"
 	"testing"
@@ -188,7 +189,7 @@ func TestSignRefuses(t *testing.T) {
 		"no key id":    func(t *Token) { t.KeyID = "" },
 		"dotted id":    func(t *Token) { t.KeyID = "a.b" },
 		"no action":    func(t *Token) { t.Action = "" },
-		"no name":      func(t *Token) { t.Name = Pattern{} },
+		"no name":      func(t *Token) { t.Name = remux.Pattern{} },
 		"no expiry":    func(t *Token) { t.Expires = time.Time{} },
 		"a long nonce": func(t *Token) { t.Nonce = strings.Repeat("n", 65) },
 	} {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"headwater/remux"
 	"io/fs"
 	"slices"
 	"sync"
@@ -18,7 +19,7 @@ const LocalKeyID = "local"
 type tokenSecret struct {
 	id    string
 	text  []byte
-	scope Pattern // what its tokens may be for at most
+	scope remux.Pattern // what its tokens may be for at most
 }
 
 // tokenSecrets are the secrets that tokens may be signed with.
@@ -41,7 +42,7 @@ func loadTokenSecrets(keys []Key, file string) (*tokenSecrets, error) {
 		}
 		scope := everything
 		if err == nil && k.Name != "" {
-			scope, err = ParsePattern(k.Name)
+			scope, err = remux.ParsePattern(k.Name)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("tokens.secrets: entry %d (%s): %w", i+1, k.ID, err)
@@ -126,7 +127,7 @@ func (c Tokens) Issue(o Order, localFile string, now time.Time) (string, error) 
 		return "", err
 	}
 	t := Token{KeyID: secret.id, Action: o.Action, Expires: now.Add(o.Expires)}
-	if t.Name, err = ParsePattern(o.Name); err != nil {
+	if t.Name, err = remux.ParsePattern(o.Name); err != nil {
 		return "", fmt.Errorf("%q: %w", o.Name, err)
 	}
 	switch {
@@ -136,7 +137,7 @@ func (c Tokens) Issue(o Order, localFile string, now time.Time) (string, error) 
 		return "", fmt.Errorf("a token that begins in %s and expires in %s is never valid", o.NotBefore, o.Expires)
 	case o.Once && o.Action != Publish:
 		return "", errors.New("only a publish token can be for one use: players ask more than once")
-	case !secret.scope.Match(t.Name.halves()):
+	case !secret.scope.Match(t.Name.Halves()):
 		return "", fmt.Errorf("the secret %q signs for %s only", secret.id, secret.scope)
 	}
 	if o.NotBefore > 0 {

@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"headwater/remux"
 	"maps"
 	"net/url"
 	"slices"
@@ -83,7 +84,7 @@ func (v *validator) keys(key string, list []Key, needID bool, check func(string)
 			v.report(key, "%s: a second one with the id %q", at, k.ID)
 		}
 		seen[k.ID] = true
-		if _, err := ParsePattern(k.Name); err != nil && k.Name != "" {
+		if _, err := remux.ParsePattern(k.Name); err != nil && k.Name != "" {
 			v.report(key, "%s: name %q: %v", at, k.Name, err)
 		}
 		v.source(key, at, k.Key, k.KeyFile, k.KeyEnv)

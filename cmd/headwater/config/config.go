@@ -18,6 +18,7 @@ import (
 
 	"headwater/cmd/headwater/access"
 	"headwater/ingest/relay"
+	"headwater/remux"
 )
 
 // Config is the whole configuration.
@@ -138,7 +139,7 @@ type Shutdown struct {
 
 // Default returns the configuration of a server that was told nothing.
 func Default() Config {
-	open := access.DefaultConfig()
+	open, media := access.DefaultConfig(), remux.DefaultOptions()
 	return Config{
 		RTMP: RTMP{
 			Listen:                   ":1935",
@@ -171,17 +172,17 @@ func Default() Config {
 		JWT:       open.JWT,
 		Callbacks: open.Callbacks,
 		HLS: HLS{
-			SegmentDuration:    2 * time.Second,
-			MaxSegmentDuration: 10 * time.Second,
-			PartDuration:       333 * time.Millisecond,
-			Window:             12 * time.Second,
+			SegmentDuration:    media.SegmentDuration,
+			MaxSegmentDuration: media.MaxSegmentDuration,
+			PartDuration:       media.PartDuration,
+			Window:             media.Window,
 		},
 		Stream: Stream{
-			MaxBytes:        256 * Mebibyte,
-			ReconnectWindow: 30 * time.Second,
-			Linger:          time.Minute,
-			MaxLag:          8 * time.Second,
-			MaxLagBytes:     32 * Mebibyte,
+			MaxBytes:        Size(media.MaxBytes),
+			ReconnectWindow: media.Reconnect,
+			Linger:          media.Linger,
+			MaxLag:          media.MaxLag,
+			MaxLagBytes:     Size(media.MaxLagBytes),
 		},
 		Log:      Log{Format: "text", Level: "info"},
 		Shutdown: Shutdown{Grace: 10 * time.Second},
