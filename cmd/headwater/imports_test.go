@@ -23,7 +23,7 @@ type goPackage struct {
 }
 
 // TestImportRule: cmd → ingest, origin, remux; ingest → remux; origin → remux;
-// remux → its own leaves; a leaf → av and flv. Nothing points upwards or
+// remux → its own leaves; a leaf → av, flv and amf. Nothing points upwards or
 // sideways.
 func TestImportRule(t *testing.T) {
 	for _, p := range packages(t) {
@@ -48,7 +48,7 @@ func mayImport(from, to string) bool {
 		if from == "remux" {
 			return within(to, "remux")
 		}
-		return to == "remux/av" || to == "remux/flv"
+		return to == "remux/av" || to == "remux/flv" || to == "remux/amf"
 	}
 	return false // configs and scripts stand alone
 }

@@ -36,6 +36,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"headwater/remux/amf"
 )
 
 // MaxSize bounds a message's body and the tag made from it, in bytes.
@@ -71,21 +73,22 @@ func New(body []byte) ([]byte, error) {
 	if len(body) > MaxSize {
 		return nil, fmt.Errorf("message of %d bytes", len(body))
 	}
-	r := reader{rest: body[3+len(n):], path: []byte(n), tag: newTag()}
-	for len(r.rest) > 0 {
-		whole := len(r.tag.b)
-		if err := r.value(0); err != nil {
+	r := amf.Reader{Rest: body[3+len(n):], MaxDepth: maxDepth, MaxValues: maxValues}
+	f := &frames{path: []byte(n), tag: newTag()}
+	for len(r.Rest) > 0 {
+		whole := len(f.tag.b)
+		if err := r.Value(f); err != nil {
 			if whole == headerSize {
 				return nil, fmt.Errorf("read %s: %w", n, err)
 			}
-			r.tag.b = r.tag.b[:whole]
+			f.tag.b = f.tag.b[:whole]
 			break
 		}
 	}
-	if len(r.tag.b) == headerSize {
+	if len(f.tag.b) == headerSize {
 		return nil, fmt.Errorf("%s without a value", n)
 	}
-	return r.tag.finish(), nil
+	return f.tag.finish(), nil
 }
 
 // tag is an ID3v2.4 tag in the making.
