@@ -10,9 +10,13 @@ import (
 // many (HLS authoring specification 8.11).
 const minListed = 6
 
-// servedMark remembers the newest segment that any playlist has listed. Segments
-// beyond it are known to nobody and need not outlive their place in the list.
-type servedMark struct{ sequence atomic.Uint64 }
+// servedMark remembers what viewers have been served: the newest segment that any
+// playlist has listed (segments beyond it are known to nobody and need not outlive
+// their place in the list), and how much was rendered.
+type servedMark struct {
+	sequence atomic.Uint64
+	renders  renderCounts
+}
 
 func (m *servedMark) raise(sequence uint64) {
 	for {

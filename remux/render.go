@@ -65,7 +65,10 @@ func (ix *Index) Playlist(f Format, delta bool) (*Object, error) {
 	case delta:
 		text = &ix.delta
 	}
-	return text.get(func() (*Object, error) { return ix.renderPlaylist(f, delta) })
+	return text.get(func() (*Object, error) {
+		ix.served.renders.playlists.Add(1)
+		return ix.renderPlaylist(f, delta)
+	})
 }
 
 func (ix *Index) renderPlaylist(f Format, delta bool) (*Object, error) {
@@ -169,6 +172,7 @@ func (ix *Index) Multivariant(f Format, name string) (*Object, error) {
 		f = TS // browsers take MP3 out of MPEG-TS, and refuse it in MP4
 	}
 	return ix.slow.multi[f].get(func() (*Object, error) {
+		ix.served.renders.multivariants.Add(1)
 		v := hls.Variant{
 			URI:         name + "/" + f.folder() + "/index.m3u8",
 			FrameRate:   ix.frameRate(),
@@ -210,7 +214,7 @@ func (ix *Index) Object(f Format, file string) (*Object, error) {
 	}
 	if number, ok := partNumber(rest); ok && f == FMP4 {
 		if p := ix.part(number); p != nil {
-			return p.render(file)
+			return p.render(file, &ix.served.renders)
 		}
 		return nil, ErrNotFound
 	}
@@ -230,9 +234,9 @@ func (ix *Index) Object(f Format, file string) (*Object, error) {
 		return nil, err
 	}
 	if f == TS {
-		return s.renderTS(file)
+		return s.renderTS(file, &ix.served.renders)
 	}
-	return s.renderFMP4(file)
+	return s.renderFMP4(file, &ix.served.renders)
 }
 
 func (ix *Index) initialization(rest, file string) (*Object, error) {
@@ -245,11 +249,11 @@ func (ix *Index) initialization(rest, file string) (*Object, error) {
 		return nil, ErrNotFound
 	}
 	if ix.Open != nil && ix.Open.init.number == number { // its parts are listed already
-		return ix.Open.init.get(file)
+		return ix.Open.init.get(file, &ix.served.renders)
 	}
 	for _, s := range slices.Backward(ix.held) {
 		if s.init.number == number {
-			return s.init.get(file)
+			return s.init.get(file, &ix.served.renders)
 		}
 	}
 	return nil, ErrNotFound

@@ -62,8 +62,9 @@ func (p *Part) append(dst []byte) ([]byte, error) {
 	})
 }
 
-func (p *Part) render(tag string) (*Object, error) {
+func (p *Part) render(tag string, c *renderCounts) (*Object, error) {
 	return p.object.get(func() (*Object, error) {
+		c.parts.Add(1)
 		body, err := p.append(nil)
 		return &Object{Body: body, Tag: tag, Modified: p.modified}, err
 	})
@@ -77,16 +78,18 @@ type initSection struct {
 	object lazy
 }
 
-func (i *initSection) get(tag string) (*Object, error) {
+func (i *initSection) get(tag string, c *renderCounts) (*Object, error) {
 	return i.object.get(func() (*Object, error) {
+		c.inits.Add(1)
 		body, err := fmp4.Init(i.config)
 		return &Object{Body: body, Tag: tag, Modified: i.made}, err
 	})
 }
 
 // renderFMP4 returns the segment as the concatenation of its parts (3.1.2).
-func (s *Segment) renderFMP4(tag string) (*Object, error) {
+func (s *Segment) renderFMP4(tag string, c *renderCounts) (*Object, error) {
 	return s.fmp4.get(func() (*Object, error) {
+		c.segments.Add(1)
 		// Fragment headers come to some 300 bytes a part and 16 a sample, and tags
 		// have 62 in front of them.
 		body := make([]byte, 0, int(s.Bytes)+16*(len(s.video)+len(s.audio))+64*len(s.metadata)+512*len(s.Parts))
@@ -100,8 +103,9 @@ func (s *Segment) renderFMP4(tag string) (*Object, error) {
 	})
 }
 
-func (s *Segment) renderTS(tag string) (*Object, error) {
+func (s *Segment) renderTS(tag string, c *renderCounts) (*Object, error) {
 	return s.ts.get(func() (*Object, error) {
+		c.segments.Add(1)
 		body, err := mpegts.AppendSegment(nil, s.mpegts())
 		return &Object{Body: body, Tag: tag, Modified: s.modified}, err
 	})
