@@ -32,13 +32,14 @@ type ChunkReader struct {
 	// of ReadMessage, without its Tag. An error ends the reading.
 	admit func(typ uint8, length int) (keep bool, err error)
 
-	in        reader
-	chunkSize int
-	streams   []*chunkStream
-	parked    int // bytes allocated for messages that are not complete
-	maxParked int
-	all       *assembly // of all sessions; may be nil
-	step      int       // bytes to allocate at once: the longest message so far
+	in         reader
+	chunkSize  int
+	streams    []*chunkStream
+	maxStreams int
+	parked     int // bytes allocated for messages that are not complete
+	maxParked  int
+	all        *assembly // of all sessions; may be nil
+	step       int       // bytes to allocate at once: the longest message so far
 }
 
 // chunkStream is what a chunk's header is relative to, and the message that is
@@ -57,6 +58,7 @@ type chunkStream struct {
 	keep bool   // into tag
 	got  int    // bytes read of it
 	tag  []byte // has room for at least got bytes, and for length in the end
+	age  int    // how often overdue has seen it open
 }
 
 // NewChunkReader returns a reader of the chunks in src. admit may be nil, which
@@ -69,7 +71,7 @@ func newChunkReader(in reader, admit func(uint8, int) (bool, error)) *ChunkReade
 	if admit == nil {
 		admit = func(uint8, int) (bool, error) { return true, nil }
 	}
-	return &ChunkReader{admit: admit, in: in, chunkSize: defaultChunkSize, maxParked: maxParked, step: firstStep}
+	return &ChunkReader{admit: admit, in: in, chunkSize: defaultChunkSize, maxStreams: maxChunkStreams, maxParked: maxParked, step: firstStep}
 }
 
 // ReadMessage returns the next message that is complete. Set Chunk Size and
@@ -148,7 +150,7 @@ func (c *ChunkReader) readBasicHeader() (format uint8, s *chunkStream, err error
 	if format > 1 {
 		return 0, nil, protocolError("chunk stream begins with a chunk of type 2 or 3")
 	}
-	if len(c.streams) == maxChunkStreams {
+	if len(c.streams) >= c.maxStreams {
 		return 0, nil, limitError("too many chunk streams")
 	}
 	s = &chunkStream{id: id}
@@ -236,7 +238,7 @@ func (c *ChunkReader) begin(s *chunkStream, format uint8) error {
 	if err != nil {
 		return err
 	}
-	s.open, s.keep, s.got, s.tag = true, keep, 0, nil
+	s.open, s.keep, s.got, s.tag, s.age = true, keep, 0, nil, 0
 	if !keep {
 		return nil
 	}

@@ -17,6 +17,9 @@ const (
 	maxEarlyBytes  = 1 << 20   // before an accepted publish or play, in all
 	maxEarlyCount  = 200       // messages, likewise
 	maxEarlyParked = 128 << 10 // bytes in unfinished messages, likewise
+	maxEarlyChunks = 16        // chunk streams, likewise
+	unknownBurst   = 100       // messages and events that no encoder sends, at once
+	unknownRate    = 1         // and a second after that
 	commandBurst   = 100       // commands at once
 	commandRate    = 10        // and a second after that
 	pingRate       = 10        // pings answered a second
@@ -55,6 +58,8 @@ type guard struct {
 	early    early
 	commands bucket
 	pings    bucket
+	unknown  bucket
+	looked   time.Time // when overdue was asked last
 	flow     flow
 	ackEvery uint64
 	acked    uint64 // bytes acknowledged
@@ -105,12 +110,13 @@ func newGuard(conn net.Conn, h Handler, o Options) *guard {
 		ackEvery: ackWindow / 2,
 		commands: bucket{burst: commandBurst, rate: commandRate},
 		pings:    bucket{burst: pingRate, rate: pingRate},
+		unknown:  bucket{burst: unknownBurst, rate: unknownRate},
 	}
-	g.now = g.start
+	g.now, g.looked = g.start, g.start
 	g.patience = lingerTime
 	g.flow = newFlow(o.MaxBitrate, o.BitrateGrace)
 	g.in = NewChunkReader((*guardReader)(g), g.admit)
-	g.in.maxParked = maxEarlyParked
+	g.in.maxParked, g.in.maxStreams = maxEarlyParked, maxEarlyChunks
 	g.out.conn, g.out.timeout = conn, o.Write
 	g.out.answered = make(chan struct{}, 1)
 	return g
@@ -194,6 +200,12 @@ func (g *guard) step() error {
 	if err := g.dispatch(&m); err != nil {
 		return err
 	}
+	if g.now.Sub(g.looked) >= time.Second {
+		g.looked = g.now
+		if g.in.overdue() {
+			return limitError("a message is not completed")
+		}
+	}
 	if !g.publish.active {
 		if err := g.countIdle(); err != nil {
 			return err
@@ -208,8 +220,7 @@ func (g *guard) step() error {
 // dispatch handles one message.
 func (g *guard) dispatch(m *Message) error {
 	if m.Tag == nil {
-		g.ignored.Add(1)
-		return nil
+		return g.dropped(m.Type)
 	}
 	switch m.Type {
 	case typeAudio, typeVideo:
@@ -224,8 +235,30 @@ func (g *guard) dispatch(m *Message) error {
 		return g.userControl(m)
 	case typeWindowAckSize:
 		return g.setWindow(m)
+	case typeAck, typePeerBandwidth:
+		_, err := m.control()
+		return err
 	}
-	return nil // the chunk reader obeyed it, or there is nothing to do
+	return nil // the chunk reader obeyed it
+}
+
+// dropped counts a message whose payload was not kept.
+func (g *guard) dropped(typ uint8) error {
+	switch typ {
+	case typeAudio, typeVideo, typeData, typeDataAMF3, typeAggregate:
+		g.ignored.Add(1) // media where none belongs is bounded elsewhere
+		return nil
+	}
+	return g.strange()
+}
+
+// strange counts what no encoder sends. A few of that harm nobody.
+func (g *guard) strange() error {
+	g.ignored.Add(1)
+	if !g.unknown.take(g.now) {
+		return limitError("too many messages of unknown types")
+	}
+	return nil
 }
 
 // admit decides what to do with a message by its header alone.
@@ -410,14 +443,14 @@ func (g *guard) mayRetry(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) && g.publish.active && !g.retried && g.stopped.Load() == nil
 }
 
-// Write takes go-rtmp's handshake, which nobody needs, and its replies.
+// Write takes go-rtmp's handshake, which nobody needs, and its replies. It never
+// fails: what does ends the reading, and go-rtmp would wait seconds for replies that
+// it cannot write any more.
 func (g *guard) Write(p []byte) (int, error) {
 	n := min(len(p), g.greeting)
 	g.greeting -= n
 	if n < len(p) {
-		if err := g.out.forward(p[n:]); err != nil {
-			return 0, err
-		}
+		_ = g.out.result(g.guarded(func() error { return g.out.forward(p[n:]) }))
 	}
 	return len(p), nil
 }

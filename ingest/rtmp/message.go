@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"encoding/binary"
+	"errors"
 
 	"headwater/remux/flv"
 )
@@ -25,11 +26,13 @@ const (
 
 // User control events (RTMP 6.2 and 7.1.7).
 const (
-	eventStreamBegin  = 0
-	eventStreamEOF    = 1
-	eventBufferLength = 3
-	eventPingRequest  = 6
-	eventPingResponse = 7
+	eventStreamBegin    = 0
+	eventStreamEOF      = 1
+	eventStreamDry      = 2
+	eventBufferLength   = 3
+	eventStreamRecorded = 4
+	eventPingRequest    = 6
+	eventPingResponse   = 7
 )
 
 // Message is one RTMP message.
@@ -52,11 +55,40 @@ func (m *Message) body() []byte {
 
 // control reads a protocol control message's only number.
 func (m *Message) control() (uint32, error) {
-	b := m.body()
-	if len(b) < 4 {
-		return 0, protocolError("control message cut")
+	b, least := m.body(), 4
+	if m.Type == typePeerBandwidth {
+		least = 5 // a limit type follows (RTMP 5.4.5)
+	}
+	if len(b) < least {
+		return 0, errControlCut
 	}
 	return binary.BigEndian.Uint32(b), nil
+}
+
+// errControlCut ends a session whose peer sends control messages that are shorter
+// than their format.
+var errControlCut = protocolError("control message cut")
+
+var errUnknownEvent = errors.New("unknown user control event")
+
+// event reads a user control message: the event, and the four bytes behind it.
+func (m *Message) event() (event uint16, number []byte, err error) {
+	b := m.body()
+	if len(b) < 2 {
+		return 0, nil, errControlCut
+	}
+	event, least := binary.BigEndian.Uint16(b), 6
+	switch event {
+	case eventStreamBegin, eventStreamEOF, eventStreamDry, eventStreamRecorded, eventPingRequest, eventPingResponse:
+	case eventBufferLength:
+		least = 10
+	default:
+		return event, nil, errUnknownEvent
+	}
+	if len(b) < least {
+		return event, nil, errControlCut
+	}
+	return event, b[2:6], nil
 }
 
 // appendMessage appends m's header and body as one chunk of type 0. The body

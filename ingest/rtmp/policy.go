@@ -228,11 +228,16 @@ func (g *guard) reply(stream uint32, values ...any) error {
 
 // userControl answers pings (RTMP 7.1.7), as many as are reasonable.
 func (g *guard) userControl(m *Message) error {
-	b := m.body()
-	if len(b) < 6 || binary.BigEndian.Uint16(b) != eventPingRequest || !g.pings.take(g.now) {
+	event, number, err := m.event()
+	switch {
+	case errors.Is(err, errUnknownEvent):
+		return g.strange()
+	case err != nil:
+		return err
+	case event != eventPingRequest || !g.pings.take(g.now):
 		return nil
 	}
-	pong := append([]byte{0, eventPingResponse}, b[2:6]...)
+	pong := append([]byte{0, eventPingResponse}, number...)
 	return g.out.write(appendMessage(nil, controlChunks, header{typ: typeUserControl}, pong))
 }
 
@@ -269,7 +274,7 @@ func (e *events) OnPublish(_ *gortmp.StreamContext, _ uint32, cmd *message.NetSt
 		return g.refuse(err, Status{PublishRejected, "publishing was refused"})
 	}
 	g.publish.active, g.publish.media = true, false
-	g.in.maxParked = maxParked
+	g.in.maxParked, g.in.maxStreams = maxParked, maxChunkStreams
 	g.now = time.Now() // the Handler may have taken its time
 	g.arm(g.opts.FirstMedia)
 	return nil
