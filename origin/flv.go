@@ -188,10 +188,10 @@ func (f *flvBody) headers(bufs net.Buffers, c *av.Config) net.Buffers {
 		}
 	}
 	if c.Video != nil && c.Video != old.Video && c.Video.Header != nil {
-		bufs = append(bufs, c.Video.Header)
+		bufs = append(append(bufs, c.Video.Header), c.Video.Notes...)
 	}
 	if c.Audio != nil && c.Audio != old.Audio && c.Audio.Header != nil {
-		bufs = append(bufs, c.Audio.Header)
+		bufs = append(append(bufs, c.Audio.Header), c.Audio.Notes...)
 	}
 	f.config = c
 	return bufs

@@ -19,6 +19,8 @@ import (
 //     DTS and keeps its own PTS.
 //   - A track that begins more than maxSkew away from the other is moved to
 //     where the other is.
+//   - An extra track (Extra) goes by the clock of the first of its kind; what is
+//     more than maxSkew away from that is dropped.
 //   - A publisher that follows another on the same stream begins one frame
 //     after its predecessor's last.
 const (
@@ -96,6 +98,21 @@ func (c *clock) begin(t, other *trackClock, timestamp uint32) {
 	if c.resumed {
 		t.offset = c.origin - t.time()
 	}
+}
+
+// follow returns the stream time of a timestamp of an extra track, which shares its
+// encoder's clock and has no say in it. It fails before there is one, and where the
+// two are so far apart that one of them has jumped.
+func (c *clock) follow(k av.Kind, timestamp uint32) (dts time.Duration, ok bool) {
+	t := &c.audio
+	if k == av.Video && c.video.begun || !t.begun {
+		t = &c.video
+	}
+	if !t.begun {
+		return 0, false
+	}
+	dts = time.Duration(unwrap(t.raw, timestamp))*time.Millisecond + t.offset
+	return dts, dts >= t.last-maxSkew && dts <= t.last+maxSkew
 }
 
 // unwrap returns the 64-bit time near raw that a 32-bit timestamp stands for.

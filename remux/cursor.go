@@ -12,6 +12,7 @@ import (
 // it goes on at the newest such frame. It belongs to one goroutine.
 type Cursor struct {
 	stream *Stream
+	log    *log
 	next   uint64
 	placed bool
 }
@@ -30,14 +31,14 @@ type Batch struct {
 }
 
 // NewCursor returns a cursor that has read nothing.
-func (s *Stream) NewCursor() Cursor { return Cursor{stream: s} }
+func (s *Stream) NewCursor() Cursor { return Cursor{stream: s, log: &s.log} }
 
 // Next waits for at least one frame and returns as many as there are and fit into
 // buf. It fails with io.EOF when the stream has ended and all is read, or with the
 // context's error.
 func (c *Cursor) Next(ctx context.Context, buf []*av.Frame) (Batch, error) {
 	for {
-		seen := c.stream.log.head.Load()
+		seen := c.log.head.Load()
 		b := c.Take(buf)
 		if len(b.Frames) > 0 {
 			return b, nil
@@ -45,7 +46,7 @@ func (c *Cursor) Next(ctx context.Context, buf []*av.Frame) (Batch, error) {
 		if b.Ended {
 			return b, io.EOF
 		}
-		if _, err := c.stream.log.head.Wait(ctx, func(p position) bool { return p != seen }); err != nil {
+		if _, err := c.log.head.Wait(ctx, func(p position) bool { return p != seen }); err != nil {
 			return Batch{}, err
 		}
 	}
@@ -54,7 +55,7 @@ func (c *Cursor) Next(ctx context.Context, buf []*av.Frame) (Batch, error) {
 // Take returns what there is without waiting.
 func (c *Cursor) Take(buf []*av.Frame) Batch {
 	c.stream.Touch()
-	l := &c.stream.log
+	l := c.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	skipped := false

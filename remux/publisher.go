@@ -29,6 +29,7 @@ type Publisher struct {
 	clock  clock
 	video  intake
 	audio  intake
+	extras []*extraIntake
 	config *av.Config // given to frames; nil while the tracks are being learned
 	held   []message  // frames that wait for it
 	bytes  int        // of held
@@ -67,6 +68,9 @@ const (
 	maxHeldTime  = time.Second
 	maxHeldBytes = 2 << 20
 )
+
+// maxNotes bounds the Notes of a track.
+const maxNotes = 4
 
 // ErrBadMedia says that a publisher sends little but damaged frames.
 var ErrBadMedia = errors.New("too many damaged frames")
@@ -117,7 +121,7 @@ func (p *Publisher) Write(msgType uint8, timestamp uint32, tag []byte) error {
 	}
 	m := message{kind: kind, typ: msgType, tag: tag, packet: packet}
 	if packet.Type == flv.Multitrack {
-		return p.mainTrack(m, timestamp)
+		return p.multitrack(m, timestamp)
 	}
 	return p.media(m, timestamp)
 }
@@ -135,38 +139,58 @@ func (p *Publisher) finish() {
 	}
 }
 
-// mainTrack takes track 0 out of a multitrack message, as a tag of its own: few
-// players read the others. What is wrong with those harms nobody.
-func (p *Publisher) mainTrack(m message, timestamp uint32) error {
+// multitrack takes the tracks of a multitrack message apart, each as a tag of its
+// own: few players read more than one. Track 0 is the stream's; what is wrong with
+// another harms nobody.
+func (p *Publisher) multitrack(m message, timestamp uint32) error {
 	for t, err := range m.packet.Tracks() {
-		if t.Track != 0 {
+		one := m
+		if err == nil {
+			one, err = single(m, t)
+		}
+		switch {
+		case t.Track != 0:
 			p.stats.OtherTracks++
-			continue
+			if err == nil {
+				p.extra(t.Track, one, timestamp)
+			}
+		case err != nil:
+			err = p.reject(err)
+		default:
+			err = p.media(one, timestamp)
 		}
-		if err != nil {
-			return p.reject(err)
+		if err != nil && t.Track == 0 {
+			return err
 		}
-		if m.tag = t.Tag(); m.tag == nil {
-			return nil // nothing that decoding needs
-		}
-		body := flv.Body(m.tag)
-		parse := flv.ParseAudio
-		if m.kind == av.Video {
-			parse = flv.ParseVideo
-		}
-		if m.packet, err = parse(body); err != nil {
-			return p.reject(err)
-		}
-		return p.media(m, timestamp)
 	}
 	return nil
+}
+
+// single returns a message of one track of m alone.
+func single(m message, t flv.Packet) (message, error) {
+	tag := t.Tag()
+	if tag == nil { // nothing that decoding needs
+		m.tag, m.packet = nil, flv.Packet{Type: flv.Ignored}
+		return m, nil
+	}
+	m.tag = tag
+	var err error
+	if m.kind == av.Video {
+		m.packet, err = flv.ParseVideo(flv.Body(tag))
+	} else {
+		m.packet, err = flv.ParseAudio(flv.Body(tag))
+	}
+	return m, err
 }
 
 func (p *Publisher) media(m message, timestamp uint32) error {
 	t := p.intake(m.kind)
 	switch m.packet.Type {
 	case flv.SequenceStart:
-		return p.sequenceStart(t, m)
+		if err := t.sequenceStart(m); err != nil {
+			return p.reject(err)
+		}
+		return nil
 	case flv.Frame:
 	default:
 		p.pass(m)
@@ -189,8 +213,18 @@ func (p *Publisher) media(m message, timestamp uint32) error {
 }
 
 // pass hands on what decoding does not need to those who read tags: the end of a
-// sequence, colours, the layout of channels.
+// sequence, colours, the layout of channels. What describes a track that is not yet
+// in force goes with that track's header, to late viewers too.
 func (p *Publisher) pass(m message) {
+	if m.tag == nil {
+		return
+	}
+	if t := p.intake(m.kind).next; t != nil && t.Header != nil && m.packet.Type != flv.SequenceEnd {
+		if len(t.Notes) < maxNotes {
+			t.Notes = append(t.Notes, m.tag)
+		}
+		return
+	}
 	if p.config == nil {
 		return
 	}
@@ -256,13 +290,11 @@ func (p *Publisher) switchConfig(dts time.Duration) {
 			continue
 		}
 		t.track, t.next = t.next, nil
-		if t.track.Header != nil {
-			typ := uint8(flv.TypeAudio)
-			if t == &p.video {
-				typ = flv.TypeVideo
-			}
-			flv.Seal(t.track.Header, typ, wireTime(dts))
+		typ := uint8(flv.TypeAudio)
+		if t == &p.video {
+			typ = flv.TypeVideo
 		}
+		sealHeaders(t.track, typ, dts)
 	}
 	p.config = &av.Config{Video: p.video.track, Audio: p.audio.track}
 	p.stream.config.Store(p.config)
@@ -281,18 +313,9 @@ func (p *Publisher) accept(m message) error {
 		p.stats.BeforeHeader++
 		return nil
 	}
-	key := true
-	if m.kind == av.Video {
-		idr, err := track.HasKeyNALUnit(m.packet.Data)
-		if err != nil {
-			return p.reject(err)
-		}
-		key = m.packet.Key && idr
-		if key && (track.Width == 0 || track.Codec == av.VP9) { // its record leaves that to the key frame
-			if full, err := track.WithKeyFrame(m.packet.Data); err == nil && full != track {
-				t.next = full
-			}
-		}
+	key, err := t.key(m)
+	if err != nil {
+		return p.reject(err)
 	}
 	if startable := key && (m.kind == av.Video || p.config.Video == nil); startable &&
 		(p.video.next != nil || p.audio.next != nil) {

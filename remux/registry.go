@@ -128,7 +128,9 @@ func (r *Registry) expire(now time.Time) {
 			delete(r.streams, s.Name)
 		}
 		r.mu.Unlock()
-		s.log.release()
+		for _, l := range s.logs() {
+			l.release()
+		}
 	}
 }
 
@@ -136,6 +138,8 @@ func (r *Registry) expire(now time.Time) {
 // ENDLIST: the streams are not over.
 func (r *Registry) Close() {
 	for _, s := range r.Streams() {
-		s.log.end()
+		for _, l := range s.logs() {
+			l.end()
+		}
 	}
 }

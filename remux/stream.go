@@ -24,6 +24,7 @@ type Stream struct {
 	log     log
 	index   Watch[*Index]
 	config  atomic.Pointer[av.Config] // in force; nil until the first frame
+	extras  atomic.Pointer[[]*Extra]  // replaced, never changed
 	served  servedMark
 	touched atomic.Int64 // when somebody last wanted it, ns after Began
 
@@ -167,7 +168,9 @@ func (s *Stream) expire(now time.Time) (gone bool) {
 func (s *Stream) end(now time.Time) {
 	s.ended = now
 	s.publish(now, true)
-	s.log.end()
+	for _, l := range s.logs() {
+		l.end()
+	}
 }
 
 // append adds a frame of the publisher's to both views of the stream.
@@ -175,6 +178,7 @@ func (s *Stream) append(f av.Frame, at int64, start bool, now func() time.Time) 
 	if len(s.frames) == cap(s.frames) {
 		s.frames = make([]av.Frame, 0, frameSlab)
 	}
+	f.Time, f.Start = at, start
 	s.frames = append(s.frames, f)
 	frame := &s.frames[len(s.frames)-1]
 	s.log.append(frame, start, s.options.Window, s.options.MaxBytes)

@@ -3,6 +3,7 @@ package remux
 import (
 	"bytes"
 	"encoding/binary"
+	"time"
 
 	"headwater/remux/av"
 	"headwater/remux/flv"
@@ -18,27 +19,77 @@ type intake struct {
 }
 
 // sequenceStart learns a track. The same header again changes nothing.
-func (p *Publisher) sequenceStart(t *intake, m message) error {
-	if known := t.newest(); known != nil && known.Codec == m.packet.Codec && bytes.Equal(flv.Body(known.Header), flv.Body(m.tag)) {
+func (t *intake) sequenceStart(m message) error {
+	if sameHeader(t.newest(), m) {
 		return nil
 	}
-	var track *av.Track
-	var err error
-	if m.kind == av.Video {
-		track, err = av.NewVideoTrack(m.packet.Codec, m.packet.Data)
-	} else {
-		track, err = av.NewAudioTrack(m.packet.Codec, m.packet.Data)
-	}
-	if err != nil {
-		return p.reject(err)
-	}
-	track.Header = m.tag
-	if t.track != nil && bytes.Equal(flv.Body(t.track.Header), flv.Body(m.tag)) {
+	if sameHeader(t.track, m) {
 		t.next = nil // back to what is in force
 		return nil
 	}
+	read := av.NewAudioTrack
+	if m.kind == av.Video {
+		read = av.NewVideoTrack
+	}
+	track, err := read(m.packet.Codec, m.packet.Data)
+	if err != nil {
+		return err
+	}
+	if t.track != nil && sameFLAC(t.track, track) {
+		return nil
+	}
+	track.Header = m.tag
 	t.next = track
 	return nil
+}
+
+// sameHeader says whether a sequence header is the one that a track was made from.
+func sameHeader(t *av.Track, m message) bool {
+	if t == nil || t.Codec != m.packet.Codec {
+		return false
+	}
+	return bytes.Equal(flv.Body(t.Header), flv.Body(m.tag))
+}
+
+// sameFLAC compares what a decoder needs of two STREAMINFO blocks: not the sizes of
+// frames, the number of samples and their checksum, which an encoder knows only when
+// it ends and then sends again (RFC 9639, 8.2).
+func sameFLAC(a, b *av.Track) bool {
+	if a.Codec != av.FLAC || b.Codec != av.FLAC {
+		return false
+	}
+	x, y := a.Record, b.Record
+	return bytes.Equal(x[:4], y[:4]) && bytes.Equal(x[10:13], y[10:13]) && x[13]&0xf0 == y[13]&0xf0
+}
+
+// sealHeaders gives the tags that describe a track the time from which they hold.
+func sealHeaders(t *av.Track, typ uint8, dts time.Duration) {
+	if t.Header == nil {
+		return
+	}
+	flv.Seal(t.Header, typ, wireTime(dts))
+	for _, note := range t.Notes {
+		flv.Seal(note, typ, wireTime(dts))
+	}
+}
+
+// key says whether a decoder can start at a frame, and learns from one that does
+// what the track's record left open.
+func (t *intake) key(m message) (bool, error) {
+	if m.kind != av.Video {
+		return true, nil
+	}
+	track := t.newest()
+	idr, err := track.HasKeyNALUnit(m.packet.Data)
+	if err != nil || !idr || !m.packet.Key {
+		return false, err
+	}
+	if track.Width == 0 || track.Codec == av.VP9 {
+		if full, err := track.WithKeyFrame(m.packet.Data); err == nil && full != track {
+			t.next = full
+		}
+	}
+	return true, nil
 }
 
 // newest is the track that the next frames should belong to.

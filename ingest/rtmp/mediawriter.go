@@ -72,13 +72,23 @@ func (w *MediaWriter) headers(stamp uint32, c *av.Config) error {
 	if !w.video && !w.audio {
 		return &Status{PlayNoTrack, "the player takes none of the stream's codecs"}
 	}
-	if w.video && c.Video != old.Video && c.Video.Header != nil {
-		w.put(videoChunks, flv.TypeVideo, stamp, flv.Body(c.Video.Header))
+	if w.video && c.Video != old.Video {
+		w.header(stamp, c.Video)
 	}
-	if w.audio && c.Audio != old.Audio && c.Audio.Header != nil {
-		w.put(audioChunks, flv.TypeAudio, stamp, flv.Body(c.Audio.Header))
+	if w.audio && c.Audio != old.Audio {
+		w.header(stamp, c.Audio)
 	}
 	return nil
+}
+
+func (w *MediaWriter) header(stamp uint32, t *av.Track) {
+	if t.Header == nil {
+		return
+	}
+	w.tag(stamp, t.Header)
+	for _, note := range t.Notes {
+		w.tag(stamp, note)
+	}
 }
 
 // takes reports whether the peer gets a track: every peer takes what RTMP has

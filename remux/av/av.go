@@ -26,6 +26,8 @@ type Frame struct {
 	Key    bool          // a decoder can start here; true for every audio frame
 	DTS    time.Duration // decode time on the stream's own clock; never goes back within a track
 	CTS    time.Duration // PTS - DTS, exactly as the encoder sent it; 0 for audio and data
+	Time   int64         // as Sample.Time; 0 for data
+	Start  bool          // a new viewer may begin here: a key frame of video, or in sound alone now and then
 	Config *Config       // the parameters in force; a new pointer means that they changed
 	Tag    []byte        // the whole FLV tag as it goes on the wire: 11-byte header, body, 4-byte PreviousTagSize
 	Data   []byte        // the coded payload, a slice of Tag: length-prefixed NAL units, a raw AAC frame, OBUs …
@@ -52,10 +54,11 @@ type Config struct {
 // Track is one elementary stream's codec and parameters.
 type Track struct {
 	Codec     Codec
-	Timescale int64  // units of Sample.Time in a second: 90000 for video, the sampling rate for audio (of HE-AAC's core)
-	Header    []byte // the sequence header as a whole FLV tag with timestamp 0; nil where the codec has none (MP3)
-	Record    []byte // the decoder configuration record inside Header: avcC, hvcC, av1C, vpcC, AudioSpecificConfig …
-	String    string // the codec for CODECS attributes and MIME types, RFC 6381: "avc1.64001f", "mp4a.40.2"
+	Timescale int64    // units of Sample.Time in a second: 90000 for video, the sampling rate for audio (of HE-AAC's core)
+	Header    []byte   // the sequence header as a whole FLV tag with timestamp 0; nil where the codec has none (MP3)
+	Record    []byte   // the decoder configuration record inside Header: avcC, hvcC, av1C, vpcC, AudioSpecificConfig …
+	Notes     [][]byte // tags that decoding can do without and that belong behind Header: colours, the layout of channels
+	String    string   // the codec for CODECS attributes and MIME types, RFC 6381: "avc1.64001f", "mp4a.40.2"
 
 	// Video.
 	Width, Height int      // after cropping, in pixels
