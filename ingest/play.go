@@ -133,6 +133,7 @@ func (v *view) run(peer context.Context, to *rtmp.Player) error {
 	to.LimitBuffer(sendBuffer)
 	v.feed.Tick = to.Ping
 	s.watched.Store(&v.feed)
+	s.view.Store(v)
 	ctx, cancel := context.WithCancelCause(peer)
 	stop := context.AfterFunc(s.server.ctx, func() { cancel(errShutdown) })
 	err := v.feed.Run(ctx, to)
@@ -175,6 +176,7 @@ func (v *view) end(err error) {
 	s.server.players.Add(-1)
 	s.server.mu.Lock() // so that Stats counts the feed once
 	s.watched.Store(nil)
+	s.view.Store(nil)
 	s.server.stats.played(&v.feed)
 	s.server.mu.Unlock()
 	end := PlayEnd{Reason: why, Bytes: v.feed.Bytes(), Duration: time.Since(v.began)}

@@ -68,7 +68,7 @@ func reasonOf(err error) Reason {
 		return Slow
 	case errors.Is(err, remux.ErrReplaced):
 		return Replaced
-	case errors.Is(err, remux.ErrKicked):
+	case errors.Is(err, remux.ErrKicked), errors.Is(err, errPlayerKicked):
 		return Kicked
 	case stream:
 		return Stream

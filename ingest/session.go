@@ -38,13 +38,15 @@ type session struct {
 	published time.Time
 
 	// of the publication
-	publishing atomic.Bool
-	bytes      atomic.Uint64
-	messages   atomic.Uint64
+	publishing  atomic.Bool
+	publication atomic.Pointer[publication] // nil while there is none
+	bytes       atomic.Uint64
+	messages    atomic.Uint64
 
 	// of what it plays
 	playing atomic.Bool
 	watched atomic.Pointer[feed.Feed] // nil while it does not
+	view    atomic.Pointer[view]      // likewise
 }
 
 // Publish decides about a publish command, and claims the name.
@@ -60,6 +62,7 @@ func (s *session) Publish(p rtmp.Publish) error {
 	s.bytes.Store(0)
 	s.messages.Store(0)
 	s.publishing.Store(true)
+	s.publication.Store(&publication{s.grant.Name, r.Encoder, s.grant.Key, s.published})
 	s.server.vias.set(s.grant.Name, s, p.Connect.Via)
 	s.log = s.server.config.Logger.With("session", s.id, "name", s.grant.Name.String(), "remote", s.remote.String())
 	s.log.Info("publish started", "encoder", r.Encoder, "key", s.grant.Key, "tls", s.secure)
@@ -139,6 +142,7 @@ func (s *session) Unpublish(err error) {
 	s.server.vias.drop(s.grant.Name, s)
 	s.sink.Close()
 	s.publishing.Store(false)
+	s.publication.Store(nil)
 	bytes, messages := s.bytes.Load(), s.messages.Load()
 	s.server.stats.published(messages, bytes)
 	why, duration := reasonOf(err), time.Since(s.published)
