@@ -74,9 +74,13 @@ func (h *Handler) object(w http.ResponseWriter, r *http.Request, s *remux.Stream
 }
 
 // started returns the index once it has a segment. A request for a stream that is
-// just starting is held for a bounded time and not failed.
+// just starting is held for a bounded time and not failed; one for a stream that has
+// gone stale fails, so that a cache turns to another origin.
 func (h *Handler) started(ctx context.Context, s *remux.Stream) (*remux.Index, error) {
 	ix := s.Index()
+	if h.config.Stale > 0 && ix.Quiet() > h.config.Stale {
+		return nil, unavailable("the publisher is silent")
+	}
 	if len(ix.Segments) > 0 || ix.Ended || h.config.StartHold <= 0 {
 		return ix, nil
 	}

@@ -42,6 +42,9 @@ type Config struct {
 	// StartHold is how long a request waits for a stream that is just starting, or
 	// has to be fetched; 0: not at all.
 	StartHold time.Duration
+	// Stale is how long a playlist may stay as it is before it is answered with 503;
+	// 0: for ever.
+	Stale time.Duration
 }
 
 // Handler is the public listener's http.Handler.

@@ -128,6 +128,15 @@ func (t *timeline) index(epoch string, now time.Time, ended bool) *Index {
 	return ix
 }
 
+// Quiet is how long ago the index became what it is, 0 where nothing is expected any
+// more.
+func (ix *Index) Quiet() time.Duration {
+	if ix.Ended {
+		return 0
+	}
+	return time.Since(ix.modified)
+}
+
 // Reached says whether the playlist has what a blocking reload asks for (6.2.5.2):
 // the whole segment with that media sequence number, or with part >= 0 that part
 // of it or anything later. A part behind the last one of a finished segment is the

@@ -72,6 +72,7 @@ func originConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 		FLVGather:  cfg.HTTP.FLVGather,
 		MaxViewers: cfg.HTTP.MaxViewers,
 		StartHold:  cfg.HTTP.StartHold,
+		Stale:      cfg.HLS.Stale,
 	}
 	if cfg.Access().LimitsPlay() {
 		c.Authorize = authorizePlay(policy, log)

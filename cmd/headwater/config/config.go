@@ -115,6 +115,7 @@ type HLS struct {
 	MaxSegmentDuration time.Duration `yaml:"max_segment_duration"`
 	PartDuration       time.Duration `yaml:"part_duration"`
 	Window             time.Duration `yaml:"window"`
+	Stale              time.Duration `yaml:"stale"` // 0: a playlist is never too old
 }
 
 // Stream bounds each stream.
@@ -176,6 +177,7 @@ func Default() Config {
 			MaxSegmentDuration: media.MaxSegmentDuration,
 			PartDuration:       media.PartDuration,
 			Window:             media.Window,
+			Stale:              45 * time.Second,
 		},
 		Stream: Stream{
 			MaxBytes:        Size(media.MaxBytes),
