@@ -9,17 +9,39 @@ const MODULE = fileURLToPath(new URL('../../..', import.meta.url))
 
 /** Builds the command as it ships and returns its path; PLAYERS_BINARY names one to use instead. */
 export async function build (dir) {
-  if (process.env.PLAYERS_BINARY) return process.env.PLAYERS_BINARY
-  const path = join(dir, 'headwater')
-  await run('go', ['build', '-o', path, './cmd/headwater'], { cwd: MODULE, env: { ...process.env, CGO_ENABLED: '0' } })
+  return process.env.PLAYERS_BINARY ?? await buildPackage(dir, 'headwater', './cmd/headwater')
+}
+
+/** Builds a package of the module into dir and returns the path of the command. */
+export async function buildPackage (dir, name, pkg) {
+  const path = join(dir, name)
+  await run('go', ['build', '-o', path, pkg], { cwd: MODULE, env: { ...process.env, CGO_ENABLED: '0' } })
   return path
 }
 
 /** Starts the server and resolves once it listens. */
 export async function serve (binary, env = {}) {
   const data = await mkdtemp(join(tmpdir(), 'headwater-data-'))
-  const p = start(binary, ['serve', '--rtmp', '127.0.0.1:0', '--http', '127.0.0.1:0', '--admin', '127.0.0.1:0',
-    '--data', data, '--log-format', 'text'], { env: { ...process.env, ...env } })
+  let { process: p, address } = await listen(binary, env, data, { rtmp: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0' })
+  return {
+    log: () => p.log,
+    publish: name => `rtmp://${address.rtmp}/live/${name}`,
+    url: path => `http://${address.http}${path}`,
+    kill: () => stop(p, 'SIGKILL'),
+    /** Starts it again, where it was and with what it left behind. */
+    async again () {
+      ({ process: p } = await listen(binary, env, data, address))
+    },
+    async close () {
+      await stop(p)
+      await rm(data, { recursive: true, force: true })
+    }
+  }
+}
+
+async function listen (binary, env, data, at) {
+  const p = start(binary, ['serve', '--rtmp', at.rtmp, '--http', at.http, '--admin', at.admin, '--data', data,
+    '--log-format', 'text'], { env: { ...process.env, ...env } })
   const address = {}
   const ready = new Promise(resolve => {
     p.onLine = line => {
@@ -38,13 +60,5 @@ export async function serve (binary, env = {}) {
     await stop(p, 'SIGKILL')
     throw error
   }
-  return {
-    process: p,
-    publish: name => `rtmp://${address.rtmp}/live/${name}`,
-    url: path => `http://${address.http}${path}`,
-    async close () {
-      await stop(p)
-      await rm(data, { recursive: true, force: true })
-    }
-  }
+  return { process: p, address }
 }

@@ -6,8 +6,13 @@ import { fileURLToPath } from 'node:url'
 const FILES = {
   '/': ['page/index.html', 'text/html'],
   '/player.mjs': ['page/player.mjs', 'text/javascript'],
+  '/kinds.mjs': ['page/kinds.mjs', 'text/javascript'],
+  '/clock.mjs': ['page/clock.mjs', 'text/javascript'],
+  '/clockcode.mjs': ['lib/clockcode.mjs', 'text/javascript'],
   '/hls.js': ['node_modules/hls.js/dist/hls.js', 'text/javascript'],
-  '/mpegts.js': ['node_modules/mpegts.js/dist/mpegts.js', 'text/javascript']
+  '/mpegts.js': ['node_modules/mpegts.js/dist/mpegts.js', 'text/javascript'],
+  '/shaka-player.js': ['node_modules/shaka-player/dist/shaka-player.compiled.js', 'text/javascript'],
+  '/video.js': ['node_modules/video.js/dist/video.js', 'text/javascript']
 }
 
 /** Serves the page on a free port. */

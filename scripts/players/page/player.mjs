@@ -1,74 +1,66 @@
-// Runs in the browser. play() starts one player on the page's video element;
+// Runs in the browser. play() starts a player on a video element of its own;
 // state() says how it is doing. Everything a viewer would notice is kept.
-/* global Hls, mpegts */
+import { kinds } from '/kinds.mjs'
+import { readClock } from '/clock.mjs'
 
-const video = document.getElementById('video')
-const seen = { errors: [], waits: [], playing: 0, hls: {} }
+const shown = new Map() // by the name play() gave: { video, seen, player }
 
-for (const type of ['waiting', 'error', 'ended', 'pause']) {
-  video.addEventListener(type, () => {
-    if (started()) seen.waits.push({ type, at: performance.now() - seen.playing, time: video.currentTime, ranges: ranges() })
-    if (type === 'error') seen.errors.push({ source: 'video', detail: video.error?.message ?? 'unknown' })
-  })
+/** Adds a video element whose interruptions are noted. */
+function element () {
+  const video = document.createElement('video')
+  video.controls = true
+  document.body.append(video)
+  const seen = { errors: [], waits: [], playing: 0, clock: [] }
+  const at = () => ({ at: performance.now() - seen.playing, time: video.currentTime, ranges: ranges(video) })
+  for (const type of ['waiting', 'error', 'ended', 'pause']) {
+    video.addEventListener(type, () => {
+      if (started(video)) seen.waits.push({ type, ...at() })
+      if (type === 'error') seen.errors.push({ source: 'video', detail: video.error?.message ?? 'unknown', fatal: true })
+    })
+  }
+  video.addEventListener('playing', () => { seen.playing ||= performance.now() })
+  return { video, seen }
 }
-video.addEventListener('playing', () => { seen.playing ||= performance.now() })
 
 /** Playback has begun: what interrupts it from here on, a viewer sees. */
-function started () {
-  return video.played.length > 0 && video.played.end(0) - video.played.start(0) > 0.25
+function started (video) {
+  const p = video.played
+  return Array.from({ length: p.length }, (_, i) => p.end(i) - p.start(i)).reduce((sum, s) => sum + s, 0) > 0.25
 }
 
-function ranges () {
+function ranges (video) {
   const b = video.buffered
   return Array.from({ length: b.length }, (_, i) => [b.start(i), b.end(i)])
 }
 
-const players = {
-  hls (url, options) {
-    const hls = new Hls(options)
-    hls.on(Hls.Events.ERROR, (_event, data) => {
-      seen.errors.push({ source: 'hls.js', type: data.type, detail: data.details, fatal: data.fatal, reason: `${data.reason ?? data.error ?? ''}`, url: data.url })
-    })
-    hls.on(Hls.Events.MANIFEST_PARSED, (_event, data) => {
-      seen.hls.levels = data.levels.map(l => ({ width: l.width, height: l.height, video: l.videoCodec, audio: l.audioCodec }))
-    })
-    hls.on(Hls.Events.LEVEL_UPDATED, (_event, data) => {
-      seen.hls.latency = hls.latency
-      seen.hls.live = data.details.live
-      seen.hls.drift = data.details.drift
-    })
-    hls.loadSource(url)
-    hls.attachMedia(video)
-  },
-  flv (url, { hasVideo = true, ...config }) {
-    const player = mpegts.createPlayer({ type: 'flv', isLive: true, url, hasVideo, hasAudio: true }, config)
-    player.on(mpegts.Events.ERROR, (type, detail, info) => {
-      seen.errors.push({ source: 'mpegts.js', type, detail, reason: info?.msg, fatal: true })
-    })
-    player.on(mpegts.Events.LOADING_COMPLETE, () => seen.errors.push({ source: 'mpegts.js', detail: 'the stream ended' }))
-    player.attachMediaElement(video)
-    player.load()
-  },
-  native (url) {
-    video.src = url
-  }
-}
-
-window.play = async (kind, url, options = {}) => {
-  players[kind](url, options)
+/** Starts a player of a kind (see kinds.mjs); name is what state() knows it by. */
+window.play = async (name, kind, url, options = {}) => {
+  const it = element()
+  shown.set(name, it)
+  const fail = error => it.seen.errors.push({ source: kind, detail: `${error}`, fatal: true })
   try {
-    await video.play()
+    it.player = await kinds[kind](it.video, it.seen, url, options)
+    await it.video.play()
   } catch (error) {
-    seen.errors.push({ source: 'play', detail: `${error}` })
+    fail(error)
   }
 }
 
-window.state = () => {
+/** Notes from now on how old the clock in each picture is. */
+window.watchClock = (name, epoch) => {
+  const { video, seen } = shown.get(name)
+  readClock(video, seen.clock, epoch)
+}
+
+window.state = name => {
+  const { video, seen, player } = shown.get(name)
   const quality = video.getVideoPlaybackQuality()
   return {
     ...seen,
+    ...player?.(),
     now: performance.now(),
     time: video.currentTime,
+    rate: video.playbackRate,
     paused: video.paused,
     readyState: video.readyState,
     width: video.videoWidth,
@@ -77,8 +69,10 @@ window.state = () => {
     dropped: quality.droppedVideoFrames,
     corrupted: quality.corruptedVideoFrames,
     audioBytes: video.webkitAudioDecodedByteCount,
-    buffered: ranges()
+    buffered: ranges(video)
   }
 }
 
-window.canPlay = type => video.canPlayType(type)
+/** What this browser decodes, by the type of a source buffer. */
+window.decodes = type => MediaSource.isTypeSupported(type)
+window.canPlay = type => document.createElement('video').canPlayType(type)

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { chromium } from 'playwright-core'
+import { launch, open } from '../lib/browser.mjs'
 import { build, serve } from '../lib/headwater.mjs'
 import { stop } from '../lib/process.mjs'
 import { site } from '../lib/site.mjs'
@@ -14,9 +14,6 @@ import { encode, FRAME_RATE, HEIGHT, push, WIDTH } from '../lib/source.mjs'
 
 const WATCH = 10 // seconds a player is watched once it plays
 const SOURCE = 300 // seconds of source, more than all cases take together
-
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required', '--disable-quic']
 
 let dir, origin, page, browser
 const publishers = []
@@ -27,7 +24,7 @@ before(async () => {
   origin = await serve(binary)
   page = await site()
   for (const kind of Object.keys(files)) publishers.push(push(files[kind], origin.publish(kind)))
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS })
+  browser = await launch()
 }, { timeout: 120000 })
 
 after(async () => {
@@ -38,25 +35,18 @@ after(async () => {
   if (dir) await rm(dir, { recursive: true, force: true })
 }, { timeout: 60000 })
 
-/** Plays url and returns the page's states: once it plays, then twice a second. */
+/** Plays url in a tab of its own and returns the page's states: once it plays, then twice a second. */
 async function watch (kind, url, options) {
-  const tab = await browser.newPage()
-  const said = []
-  tab.on('console', message => { if (message.type() === 'error') said.push(message.text()) })
-  tab.on('pageerror', error => said.push(`${error}`))
+  const tab = await open(browser, page.url)
   try {
-    await tab.goto(page.url)
-    await tab.waitForFunction(() => window.play)
-    await tab.evaluate(([kind, url, options]) => { window.play(kind, url, options) }, [kind, url, options])
-    await tab.waitForFunction(() => window.state().playing > 0, null, { timeout: 30000 }).catch(async error => {
-      throw new Error(`does not play: ${JSON.stringify(await tab.evaluate(() => window.state()))} ${said}`, { cause: error })
-    })
-    const states = [await tab.evaluate(() => window.state())]
+    await tab.play('it', kind, url, options)
+    await tab.playing('it')
+    const states = [await tab.state('it')]
     while (states.at(-1).now - states[0].now < WATCH * 1000) {
       await sleep(500)
-      states.push(await tab.evaluate(() => window.state()))
+      states.push(await tab.state('it'))
     }
-    return { states, said, first: states[0], last: states.at(-1) }
+    return { states, said: tab.said, first: states[0], last: states.at(-1) }
   } finally {
     await tab.close()
   }
@@ -106,23 +96,27 @@ const cases = [
   { name: 'the browser itself, fMP4', kind: 'native', path: '/live/av.m3u8', picture: true }
 ]
 
-for (const { name, kind, path, picture, options } of cases) {
-  test(name, { timeout: 150000 }, async t => {
-    if (kind === 'native') {
-      const tab = await browser.newPage()
-      await tab.goto(page.url)
-      await tab.waitForFunction(() => window.canPlay)
-      const can = await tab.evaluate(() => window.canPlay('application/vnd.apple.mpegurl'))
-      await tab.close()
-      if (!can) return t.skip('this browser does not play HLS by itself')
-    }
-    let seen
-    for (let attempt = 1; attempt <= 3; attempt++) {
-      seen = await watch(kind, origin.url(path), options)
-      if (!starved(seen)) break
-      t.diagnostic(`attempt ${attempt}: ${seen.last.waits.length} interruptions, ${seen.last.dropped} pictures dropped`)
-    }
-    t.diagnostic(`latency ${seen.last.hls.latency ?? '-'} s, ${seen.last.frames} pictures, ${seen.last.dropped} dropped, buffered ${JSON.stringify(seen.last.buffered)}`)
-    assertPlays(seen, picture)
-  })
+describe('players', { concurrency: 3 }, () => {
+  for (const { name, kind, path, picture, options } of cases) {
+    test(name, { timeout: 150000 }, async t => {
+      if (kind === 'native' && !await playsHLS()) return t.skip('this browser does not play HLS by itself')
+      let seen
+      for (let attempt = 1; attempt <= 3; attempt++) {
+        seen = await watch(kind, origin.url(path), options)
+        if (!starved(seen)) break
+        t.diagnostic(`attempt ${attempt}: ${seen.last.waits.length} interruptions, ${seen.last.dropped} pictures dropped`)
+      }
+      t.diagnostic(`latency ${seen.last.latency ?? '-'} s, ${seen.last.frames} pictures, ${seen.last.dropped} dropped, buffered ${JSON.stringify(seen.last.buffered)}`)
+      assertPlays(seen, picture)
+    })
+  }
+})
+
+async function playsHLS () {
+  const tab = await open(browser, page.url)
+  try {
+    return await tab.evaluate(() => window.canPlay('application/vnd.apple.mpegurl')) !== ''
+  } finally {
+    await tab.close()
+  }
 }

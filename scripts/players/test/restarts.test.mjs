@@ -1,0 +1,107 @@
+// What a viewer sees when the publisher or the server dies and comes back:
+// players play on by themselves, and nobody loads the page again.
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { launch, open } from '../lib/browser.mjs'
+import { build, serve } from '../lib/headwater.mjs'
+import { stop } from '../lib/process.mjs'
+import { readFLV, readPlaylist, sequence } from '../lib/readers.mjs'
+import { site } from '../lib/site.mjs'
+import { encode, push } from '../lib/source.mjs'
+
+const RESTARTS = 20
+
+let dir, binary, files, page, browser
+
+before(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'headwater-restarts-'))
+  ;[binary, files] = await Promise.all([build(dir), encode(dir, 120)])
+  page = await site()
+  browser = await launch()
+}, { timeout: 120000 })
+
+after(async () => {
+  await browser?.close()
+  await page?.close()
+  if (dir) await rm(dir, { recursive: true, force: true })
+}, { timeout: 60000 })
+
+/** Waits until done() is true; late() says what was missing. */
+async function until (ms, done, late) {
+  for (const end = Date.now() + ms; !await done(); await sleep(100)) {
+    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${await late()}`)
+  }
+}
+
+/** Waits until a player plays on: its time goes forward by some seconds, as fast as a clock, without a rest. */
+async function playsOn (tab, name, timeout = 30000) {
+  const seconds = 4
+  let from = await tab.state(name)
+  let last = from
+  await until(timeout, async () => {
+    const s = await tab.state(name)
+    if (s.paused || s.time <= last.time || s.waits.length > from.waits.length) from = s
+    last = s
+    return s.time - from.time >= seconds && s.frames > from.frames
+  }, async () => `${name} plays on: ${JSON.stringify(await tab.state(name))} ${tab.said}`)
+  return last
+}
+
+const fatal = state => state.errors.filter(e => e.fatal)
+const summary = state => JSON.stringify(state.errors.reduce((n, e) => ({ ...n, [e.detail]: (n[e.detail] ?? 0) + 1 }), {}))
+
+describe('restarts', { concurrency: 2 }, () => {
+  test(`a publisher is killed ${RESTARTS} times`, { timeout: 240000 }, async t => {
+    const origin = await serve(binary)
+    let publisher = push(files.av, origin.publish('x'))
+    await until(20000, async () => (await fetch(origin.url('/live/x.m3u8'))).ok, () => `a stream: ${publisher.log}`)
+    const flv = readFLV(origin.url('/live/x.flv'))
+    const lists = ['fmp4', 'ts'].map(kind => readPlaylist(origin.url(`/live/x/${kind}/index.m3u8`)))
+    const tab = await open(browser, page.url)
+    const viewers = { 'fMP4 with low latency': ['hls', '/live/x.m3u8', { lowLatencyMode: true }], TS: ['hls', '/live/x.ts.m3u8'], FLV: ['flv', '/live/x.flv'] }
+    try {
+      for (const [name, [kind, path, options]] of Object.entries(viewers)) await tab.play(name, kind, origin.url(path), options)
+      for (const name of Object.keys(viewers)) await tab.playing(name)
+      const began = Date.now()
+      for (let i = 0; i < RESTARTS; i++) {
+        const from = flv.media
+        await until(20000, () => {
+          assert.equal(flv.ended, null, `the FLV connection, publisher ${i}`)
+          return flv.media >= from + 1200
+        }, () => `media of publisher ${i}: ${JSON.stringify(flv)}`)
+        await stop(publisher, 'SIGKILL')
+        await sleep(200 + 1800 * i / (RESTARTS - 1))
+        publisher = push(files.av, origin.publish('x'))
+      }
+      t.diagnostic(`${RESTARTS} restarts in ${((Date.now() - began) / 1000).toFixed(1)} s`)
+      for (const list of lists) {
+        await until(20000, () => list.discontinuities() >= RESTARTS, () => `${list.discontinuities()} discontinuities`)
+      }
+      for (const name of Object.keys(viewers)) {
+        const state = await playsOn(tab, name)
+        t.diagnostic(`${name}: ${state.waits.length} interruptions, errors ${summary(state)}, latency ${state.latency ?? '-'} s`)
+        assert.deepEqual(fatal(state), [], name)
+      }
+      assert.equal(tab.loads(), 1, 'the page was loaded again')
+      const media = flv.media
+      await until(10000, () => flv.media > media + 1000, () => 'more on the FLV connection')
+      assert.equal(flv.ended, null, 'the FLV connection')
+      assert.deepEqual(flv.back, [], 'time goes back in FLV')
+      for (const list of lists) {
+        await list.close()
+        assert.deepEqual(sequence(list), [])
+        assert.deepEqual(list.failed, [])
+        assert.equal(list.ended, false)
+        assert.equal(list.discontinuities(), RESTARTS)
+      }
+    } finally {
+      await Promise.all([tab.close(), stop(publisher, 'SIGKILL'), ...lists.map(l => l.close())])
+      flv.close()
+      await origin.close()
+    }
+  })
+})
