@@ -27,6 +27,9 @@ const (
 	// spareSequences is how far media sequence numbers move on from a state, for
 	// the segments that came after it was written.
 	spareSequences = 8
+	// spareDiscontinuities is the same for discontinuity sequence numbers where the
+	// memory was damaged.
+	spareDiscontinuities = 64
 	// sameLife is how long after a state a player may still be at its playlist, so
 	// that the target durations have to stay as they were.
 	sameLife = 5 * time.Minute
@@ -45,6 +48,9 @@ type Memory struct {
 	log  *slog.Logger
 	news chan struct{} // holds one: a name has begun
 
+	opened  time.Time
+	damaged bool // there was a file, and nobody knows what it said
+
 	mu      sync.Mutex
 	states  map[string]State
 	changed bool
@@ -54,7 +60,7 @@ type Memory struct {
 // that cannot be understood is reported and begun anew: it must not keep the
 // server from starting.
 func OpenMemory(path string, log *slog.Logger) *Memory {
-	m := &Memory{path: path, log: log, news: make(chan struct{}, 1), states: map[string]State{}}
+	m := &Memory{path: path, log: log, news: make(chan struct{}, 1), opened: time.Now(), states: map[string]State{}}
 	if path == "" {
 		return m
 	}
@@ -64,10 +70,10 @@ func OpenMemory(path string, log *slog.Logger) *Memory {
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		log.Warn("stream state not read; sequence numbers come from the clock", "path", path, "error", err)
-		m.states = map[string]State{}
+		m.damaged, m.states = true, map[string]State{}
 	}
 	if m.states == nil { // the file says null
-		m.states = map[string]State{}
+		m.damaged, m.states = true, map[string]State{}
 	}
 	return m
 }
@@ -187,8 +193,12 @@ func replaceFile(path string, b []byte) (err error) {
 func (m *Memory) start(n Name, now time.Time) (s State, goesOn bool) {
 	old, known := m.recall(n)
 	s.Sequence = uint64(max(now.Unix(), 0))
-	s.Discontinuity = hoursOf2026(now)
+	s.Discontinuity = discontinuityFloor(now)
 	if !known {
+		if m.damaged && now.Sub(m.opened) < sameLife { // there may have been a stream just now
+			s.Discontinuity += spareDiscontinuities
+			return s, true
+		}
 		return s, false
 	}
 	s.Sequence = max(s.Sequence, old.Sequence+spareSequences)
@@ -200,8 +210,9 @@ func (m *Memory) start(n Name, now time.Time) (s State, goesOn bool) {
 	return s, goesOn
 }
 
-// hoursOf2026 is where discontinuity sequence numbers begin without a memory. It
-// rises, and it is small: players keep arrays indexed by it.
-func hoursOf2026(now time.Time) uint64 {
-	return uint64(max(0, now.Sub(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))/time.Hour))
+// discontinuityFloor is where discontinuity sequence numbers begin without a memory:
+// at the ten minutes that 2026 has had so far. It rises, and it is small: players keep
+// arrays indexed by it, and some walk through them at each playlist.
+func discontinuityFloor(now time.Time) uint64 {
+	return uint64(max(0, now.Sub(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))/(10*time.Minute)))
 }

@@ -158,9 +158,10 @@ func checkDiscontinuity(v *view, r *report) {
 			// Its first sample was published before it was listed, and after all of
 			// the one in front of it were.
 			if v.rec.between(prev.first.list.Done, e.start(), Came, Restarted) {
-				// Who lost all data has a clock at best, and may not know of a list before.
+				// Who lost all data does not know that there was a list before, and has
+				// a clock at best, which some minutes do not move.
 				lost := v.rec.between(prev.first.list.Done, e.start(), LostData)
-				ok := e.Discontinuity && e.DSN > prev.DSN || lost && (e.Discontinuity || e.DSN > prev.DSN)
+				ok := e.Discontinuity && e.DSN > prev.DSN || lost && e.DSN >= prev.DSN
 				r.want(ok, "%s: %d is the first of another publisher: tag %v, number %d behind %d", n.Path, e.MSN, e.Discontinuity, e.DSN, prev.DSN)
 			}
 			if e.MSN != prev.MSN+1 || e.DSN != prev.DSN {
