@@ -51,6 +51,7 @@ type Config struct {
 	MaxBitrate   int64         // bits a second that are read of one publisher, after a burst of 16 MiB. 0: no limit
 	BitrateGrace time.Duration // how long it may want more before it is told so and closed. 0: for ever, at that rate
 
+	ReadGather time.Duration // publishers are read this far apart. 0: whenever something comes
 	PlayGather time.Duration // frames of this long are written to a player together. 0: each as it comes
 	PlayHold   time.Duration // how long a player waits for a stream that is not there. 0: 3 s
 

@@ -123,8 +123,9 @@ func newHarness(t *testing.T, change func(*Config)) *harness {
 	t.Helper()
 	h := &harness{streams: make(chan *recorder, 64), live: map[remux.Name]*recorder{}}
 	c := Config{
-		Registry: remux.NewRegistry(remux.DefaultOptions(), nil),
-		Logger:   slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Registry:   remux.NewRegistry(remux.DefaultOptions(), nil),
+		Logger:     slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		ReadGather: 15 * time.Millisecond,
 	}
 	if change != nil {
 		change(&c)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"headwater/ingest/rtmp"
+	"headwater/ingest/turns"
 	"headwater/remux"
 )
 
@@ -31,6 +32,7 @@ type Server struct {
 	players atomic.Int64   // sessions that play, or are about to
 	holding atomic.Int64   // those that wait for their stream
 	vias    vias
+	turns   *turns.Clock // nil: publishers are read whenever something comes
 
 	mu        sync.Mutex
 	closed    bool
@@ -59,6 +61,9 @@ func New(c Config) (*Server, error) {
 	s.stats.total.PlayRefused = map[string]uint64{}
 	s.stats.total.Ended = map[Reason]uint64{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if c.ReadGather > 0 {
+		s.turns = turns.New(c.ReadGather)
+	}
 	s.publish = func(n remux.Name, claim remux.Claim) (sink, error) {
 		p, err := c.Registry.Publish(n, claim)
 		if err != nil {
@@ -141,6 +146,7 @@ func (s *Server) start(conn net.Conn) {
 		}
 		return
 	}
+	conn, ses.turns = inTurns(conn, s.turns)
 	watchPeer(conn)
 	ses.rtmp = s.engine.Start(conn, ses, s.config.options())
 	close(ses.begun)

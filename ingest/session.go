@@ -11,6 +11,7 @@ import (
 
 	"headwater/ingest/feed"
 	"headwater/ingest/rtmp"
+	"headwater/ingest/turns"
 	"headwater/remux"
 )
 
@@ -29,6 +30,7 @@ type session struct {
 	remote netip.AddrPort
 	secure bool // it came over TLS
 	rtmp   *rtmp.Session
+	turns  *turns.Conn   // of it; nil: it is read whenever something comes
 	begun  chan struct{} // closed when rtmp is set
 
 	// owned by the session's goroutine
@@ -63,6 +65,7 @@ func (s *session) Publish(p rtmp.Publish) error {
 	s.messages.Store(0)
 	s.publishing.Store(true)
 	s.publication.Store(&publication{s.grant.Name, r.Encoder, s.grant.Key, s.published})
+	s.takeTurns(true)
 	s.server.vias.set(s.grant.Name, s, p.Connect.Via)
 	s.log = s.server.config.Logger.With("session", s.id, "name", s.grant.Name.String(), "remote", s.remote.String())
 	s.log.Info("publish started", "encoder", r.Encoder, "key", s.grant.Key, "tls", s.secure)
@@ -142,7 +145,7 @@ func (s *session) Unpublish(err error) {
 	s.server.vias.drop(s.grant.Name, s)
 	s.sink.Close()
 	s.publishing.Store(false)
-	s.publication.Store(nil)
+	s.takeTurns(false)
 	bytes, messages := s.bytes.Load(), s.messages.Load()
 	s.server.stats.published(messages, bytes)
 	why, duration := reasonOf(err), time.Since(s.published)
@@ -160,6 +163,13 @@ func (s *session) Unpublish(err error) {
 	}
 	s.log.Info("publish ended", attrs...)
 	s.sink, s.grant = nil, Grant{}
+}
+
+// takeTurns has what it publishes read in turns.
+func (s *session) takeTurns(on bool) {
+	if s.turns != nil {
+		s.turns.TakeTurns(on)
+	}
 }
 
 // stop ends the session from another goroutine: the server closes, or the

@@ -4,6 +4,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"headwater/ingest/turns"
 )
 
 // userTimeout is how long the kernel keeps trying to get something across to a
@@ -33,4 +35,19 @@ func watchPeer(conn net.Conn) {
 			_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(userTimeout.Milliseconds()))
 		})
 	}
+}
+
+// inTurns makes conn one that can be read in turns, if it can be and c is not nil.
+func inTurns(conn net.Conn, c *turns.Clock) (net.Conn, *turns.Conn) {
+	if t, ok := conn.(*tlsConn); ok {
+		return t, t.turns
+	}
+	if c == nil {
+		return conn, nil
+	}
+	t := c.Wrap(conn)
+	if t == nil {
+		return conn, nil
+	}
+	return t, t
 }

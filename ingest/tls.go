@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"headwater/ingest/turns"
 )
 
 // tlsTime is how long a peer has for the TLS handshake, within HandshakeTimeout.
@@ -13,12 +15,13 @@ const tlsTime = 5 * time.Second
 
 // ServeTLS is Serve for RTMPS: RTMP inside TLS. c holds or gets the certificate.
 func (s *Server) ServeTLS(l net.Listener, c *tls.Config) error {
-	return s.Serve(&tlsListener{l, c})
+	return s.Serve(&tlsListener{l, c, s.turns})
 }
 
 type tlsListener struct {
 	net.Listener
 	config *tls.Config
+	turns  *turns.Clock
 }
 
 func (l *tlsListener) Accept() (net.Conn, error) {
@@ -26,15 +29,19 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tlsConn{Conn: tls.Server(conn, l.config)}, nil
+	t := &tlsConn{}
+	conn, t.turns = inTurns(conn, l.turns)
+	t.Conn = tls.Server(conn, l.config)
+	return t, nil
 }
 
 // tlsConn does the handshake when it is first read from, and so on the session's
 // own goroutine, after the session has been counted. An RTMP client speaks first.
 type tlsConn struct {
 	*tls.Conn
-	once sync.Once
-	err  error
+	turns *turns.Conn // underneath; may be nil
+	once  sync.Once
+	err   error
 }
 
 func (c *tlsConn) Read(p []byte) (int, error) {

@@ -51,6 +51,7 @@ func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 		IdleTimeout:              cfg.RTMP.IdleTimeout,
 		WriteTimeout:             cfg.RTMP.WriteTimeout,
 		MaxPlayers:               cfg.RTMP.MaxPlayers,
+		ReadGather:               cfg.RTMP.ReadGather,
 		PlayGather:               cfg.RTMP.PlayGather,
 		PlayHold:                 cfg.RTMP.PlayHold,
 	}

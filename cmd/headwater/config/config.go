@@ -67,6 +67,7 @@ type RTMP struct {
 	IdleTimeout              time.Duration `yaml:"idle_timeout"`                // the longest time without audio and video
 	WriteTimeout             time.Duration `yaml:"write_timeout"`               // the longest time in which a peer takes nothing
 	MaxPlayers               int           `yaml:"max_players"`                 // 0: three quarters of max_connections
+	ReadGather               time.Duration `yaml:"read_gather"`                 // 0: publishers are read whenever something comes
 	PlayGather               time.Duration `yaml:"play_gather"`                 // 0: every frame is sent by itself
 	PlayHold                 time.Duration `yaml:"play_hold"`                   // how long a player waits for a stream that is not there
 }
@@ -155,6 +156,7 @@ func Default() Config {
 			FirstMediaTimeout:        30 * time.Second,
 			IdleTimeout:              30 * time.Second,
 			WriteTimeout:             5 * time.Second,
+			ReadGather:               15 * time.Millisecond,
 			PlayGather:               100 * time.Millisecond,
 			PlayHold:                 3 * time.Second,
 		},

@@ -46,6 +46,9 @@ func (c *Conn) RemoteAddr() net.Addr {
 	return c.TCPConn.RemoteAddr()
 }
 
+// TCP returns the connection itself, of which nothing but the header has been read.
+func (c *Conn) TCP() *net.TCPConn { return c.TCPConn }
+
 // Listener is a listener that knows its proxies. Accept never waits for a header.
 type Listener struct {
 	// fixed after New

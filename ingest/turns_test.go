@@ -1,0 +1,54 @@
+package ingest
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestReadGather measures how long a message takes from the encoder to the stream
+// when publishers are read in turns, and when they are not.
+func TestReadGather(t *testing.T) {
+	for _, gather := range []time.Duration{0, 20 * time.Millisecond} {
+		for _, secure := range []bool{false, true} {
+			t.Run(fmt.Sprint(gather, secure), func(t *testing.T) {
+				h := newHarness(t, func(c *Config) { c.ReadGather = gather })
+				var conn net.Conn
+				var err error
+				if secure {
+					conn, err = tls.Dial("tcp", h.secure(t), &tls.Config{InsecureSkipVerify: true}) // the test's own certificate
+				} else {
+					conn, err = net.Dial("tcp", h.addr)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				e := h.greet(t, conn)
+				if code, text := e.ask("live", "", "x"); code != "NetStream.Publish.Start" {
+					t.Fatalf("answer %s: %s", code, text)
+				}
+				r := h.stream(t)
+				var delays []time.Duration
+				for i := range 21 {
+					time.Sleep(3 * time.Millisecond)
+					began := time.Now()
+					e.message(4, 8, 1, uint32(i), make([]byte, 300))
+					r.count(t, i+1)
+					delays = append(delays, time.Since(began))
+				}
+				slices.Sort(delays)
+				t.Logf("half of them below %v, all below %v", delays[10], delays[20])
+				if most := gather + 10*time.Millisecond; delays[10] > most { // the machine has its own delays
+					t.Errorf("half of all messages take more than %v", most)
+				}
+				if gather > 0 && delays[10] < time.Millisecond {
+					t.Errorf("half of all messages take less than %v: nothing was gathered", delays[10])
+				}
+				_ = conn.Close()
+			})
+		}
+	}
+}
