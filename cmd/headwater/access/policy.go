@@ -21,6 +21,9 @@ type Options struct {
 	// MadeKey is the key that was made at the first start. It is asked of
 	// everybody but loopback, where the configuration does not decide itself.
 	MadeKey Secret
+	// Kept are keys that come and go while the server runs. They are good wherever a
+	// secret is asked for. nil: there are none.
+	Kept *KeyStore
 	// TokenKeyFile is where the token command keeps the secret that it makes
 	// where tokens.secrets is empty. "": there is none.
 	TokenKeyFile string
@@ -38,6 +41,7 @@ type Policy struct {
 	failOpen      bool
 	namesMayHide  bool // what is typed as a name may be a secret
 	keys          publishKeys
+	kept          *KeyStore // nil: none
 	streamKeys    streamKeys
 	tokens        *tokenSecrets
 	jwt           *jwtVerifier // nil: none
@@ -67,6 +71,7 @@ func New(c Config, o Options) (*Policy, error) {
 		failOpen:      c.Callbacks.OnFailure == "allow",
 		namesMayHide:  len(c.Publish.Keys) > 0 || c.Callbacks.OnPublish != "",
 		maxAge:        c.Tokens.MaxAge,
+		kept:          o.Kept,
 		shown:         newFingerprints(),
 		log:           o.Logger,
 		limit:         newFailureLimit(c.Publish.MaxFailures),
@@ -218,3 +223,7 @@ func withoutSecrets(q url.Values, checked bool) url.Values {
 	}
 	return kept
 }
+
+// AsksForKeys reports whether a key of the KeyStore is of any use: whether a secret
+// is asked for at all.
+func (p *Policy) AsksForKeys() bool { return p.asks }

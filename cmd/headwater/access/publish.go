@@ -103,6 +103,9 @@ func (p *Policy) credential(ctx context.Context, r Request, name remux.Name, add
 	switch {
 	case r.Query.Has("key"):
 		id, ok := p.keys.find(r.Query.Get("key"), name.App, name.Stream)
+		if !ok {
+			id, ok = p.kept.find(r.Query.Get("key"), name.App, name.Stream)
+		}
 		c.key = id
 		if ok {
 			return c, nil
@@ -128,7 +131,7 @@ func (p *Policy) credential(ctx context.Context, r Request, name remux.Name, add
 // whatIsNeeded tells who showed no secret which one to show.
 func (p *Policy) whatIsNeeded() string {
 	switch {
-	case len(p.keys) > 0:
+	case len(p.keys) > 0 || p.kept.has():
 		return "a publish key is needed: the Stream Key is NAME?key=SECRET"
 	case len(p.streamKeys) > 0:
 		return "the stream key is wrong"
