@@ -27,8 +27,8 @@ func (m *servedMark) raise(sequence uint64) {
 	}
 }
 
-// evict moves the playlist's window over held and drops what nobody can ask for
-// any more.
+// evict moves the playlist's window over held, which nobody has seen yet, and drops
+// what nobody can ask for any more.
 func (t *timeline) evict(held []*Segment, now time.Time) []*Segment {
 	from := t.windowStart(held)
 	retention := t.options.Window + 3*t.cutter.Target
@@ -45,6 +45,7 @@ func (t *timeline) evict(held []*Segment, now time.Time) []*Segment {
 		}
 	}
 	t.listed = from - gone
+	clear(held[:gone]) // or the array would hold their frames
 	return held[gone:]
 }
 
