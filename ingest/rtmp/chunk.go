@@ -40,6 +40,7 @@ type ChunkReader struct {
 	maxParked  int
 	all        *assembly // of all sessions; may be nil
 	step       int       // bytes to allocate at once: the longest message so far
+	tags       slab      // for media
 }
 
 // chunkStream is what a chunk's header is relative to, and the message that is
@@ -279,11 +280,20 @@ func (c *ChunkReader) grow(s *chunkStream, n int) error {
 	if !c.all.take(more, c.parked+more) {
 		return limitError("too many bytes in unfinished messages of all connections")
 	}
-	tag := flv.NewTag(n)
+	tag := c.newTag(s, n)
 	copy(tag, s.tag[:min(len(s.tag), flv.HeaderSize+s.got)])
 	c.parked += more
 	s.tag = tag
 	return nil
+}
+
+// newTag allocates. What is not media may be kept for long, and has no place among
+// frames; nor has a frame that is not there.
+func (c *ChunkReader) newTag(s *chunkStream, n int) []byte {
+	if (s.typ == typeAudio || s.typ == typeVideo) && n == s.length && s.tag == nil {
+		return c.tags.tag(n)
+	}
+	return flv.NewTag(n)
 }
 
 // close ends the message on s. A peer that has sent a long message is believed

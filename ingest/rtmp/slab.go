@@ -1,0 +1,45 @@
+package rtmp
+
+import "headwater/remux/flv"
+
+const (
+	slabTags    = 24        // tags that a slab is meant for
+	maxSlab     = 256 << 10 // bytes
+	pageSize    = 8 << 10   // what the allocator rounds such sizes up to
+	slabRest    = 16        // a slab is given up when less than one part in so many is left
+	slabLargest = 4         // and nothing is put into it that would be more than one in so many
+)
+
+// slab allocates tags in blocks of some tens: those of a stream come one behind the
+// other, and are let go by its window one behind the other. What is held longer
+// holds its block, a third of a second of the stream.
+//
+// Most of what a publisher costs beside its reads is the garbage collector, which
+// finds every frame of every window in each of its cycles. For each pointer it looks
+// up the block that it points into: with a hundredth of the blocks, these are in the
+// processor's caches. Nor are bytes lost to the sizes that the allocator has.
+type slab struct {
+	room []byte // what is left of the newest block
+	size int    // of that block
+
+	tags, bytes int // asked for since it was made
+}
+
+// tag is flv.NewTag.
+func (s *slab) tag(n int) []byte {
+	size := flv.HeaderSize + n + flv.TrailerSize
+	s.tags++
+	s.bytes += size
+	spent := len(s.room) <= s.size/slabRest || s.tags >= 2*slabTags
+	if size > len(s.room) && spent && s.tags >= slabTags {
+		s.size = (min(s.bytes/s.tags*slabTags, maxSlab) + pageSize - 1) &^ (pageSize - 1)
+		s.room = make([]byte, s.size)
+		s.tags, s.bytes = 0, 0
+	}
+	if size > len(s.room) || size > s.size/slabLargest {
+		return flv.NewTag(n)
+	}
+	tag := s.room[:size:size]
+	s.room = s.room[size:]
+	return tag
+}
