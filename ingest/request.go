@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"headwater/ingest/rtmp"
 	"headwater/remux"
@@ -75,10 +76,11 @@ const (
 	longestURL  = 1024
 )
 
-// printable cuts free text down to what a log line or a callback should hold.
+// printable cuts free text down to what a log line or a callback should hold: no
+// control characters, and none that nobody sees or that turn a line around.
 func printable(s string, longest int) string {
 	s = strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f || 0x80 <= c && c < 0xa0 {
+		if !unicode.IsPrint(c) {
 			return '.'
 		}
 		return c

@@ -41,7 +41,7 @@ func (t *timeline) evict(held []*Segment, now time.Time) []*Segment {
 		unknown := s.Sequence > served
 		if gone == i && (unknown || now.Sub(s.retiredAt) > retention || t.bytes > t.options.MaxBytes) {
 			gone++
-			t.bytes -= s.Bytes
+			t.bytes -= s.cost()
 		}
 	}
 	t.listed = from - gone
@@ -57,7 +57,7 @@ func (t *timeline) windowStart(held []*Segment) int {
 	var bytes int64
 	for i := len(held) - 1; i >= 0; i-- {
 		length += held[i].Duration
-		bytes += held[i].Bytes
+		bytes += held[i].cost()
 		if length < 3*t.cutter.Target {
 			continue
 		}

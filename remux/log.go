@@ -22,7 +22,7 @@ type log struct {
 	ring     []entry    // power of two; frame n is at n & (len-1)
 	first    uint64     // number of the oldest frame held
 	next     uint64
-	bytes    uint64 // of all frames ever appended
+	bytes    uint64 // of all frames ever appended, frameCost included
 	start    uint64 // newest frame at which a viewer can begin
 	startOK  bool   // start is valid and still held
 	metadata []byte // newest onMetaData tag
@@ -47,7 +47,7 @@ func (l *log) append(f *av.Frame, start bool, keep time.Duration, maxBytes int64
 		l.start, l.startOK = l.next, true
 	}
 	l.next++
-	l.bytes += uint64(len(f.Tag))
+	l.bytes += uint64(len(f.Tag)) + frameCost
 	for l.first < l.next-1 {
 		oldest := l.at(l.first)
 		if f.DTS-oldest.frame.DTS <= keep && l.bytes-oldest.bytes <= uint64(maxBytes) {
@@ -74,6 +74,10 @@ func (l *log) notify() {
 		}
 	}
 }
+
+// frameCost is what a frame costs beside its tag, about: without it frames of a few
+// bytes would be held by the million.
+const frameCost = 160
 
 // end lets every cursor run out once it has read what there is.
 func (l *log) end() {

@@ -34,6 +34,11 @@ type Segment struct {
 	retiredAt time.Time // owned by the timeline: when it left the playlist
 }
 
+// cost is the memory that a segment takes, about.
+func (s *Segment) cost() int64 {
+	return s.Bytes + frameCost*int64(len(s.video)+len(s.audio)+len(s.metadata))
+}
+
 // Part is a slice of a segment short enough for low latency.
 type Part struct {
 	Number      uint64 // counts all parts of the stream, over segments

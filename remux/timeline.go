@@ -39,7 +39,7 @@ type timeline struct {
 
 	held   []*Segment // oldest first; replaced, never changed in place
 	listed int        // held[listed:] is in the playlist
-	bytes  int64      // of held
+	bytes  int64      // cost of held
 	slow   *slowTexts // of held and listed
 	served *servedMark
 }
@@ -256,7 +256,7 @@ func (t *timeline) endSegment(at time.Duration, next *av.Sample, now time.Time) 
 	t.listMetadata(seg)
 	held := make([]*Segment, 0, len(t.held)+1)
 	held = append(append(held, t.held...), seg)
-	t.bytes += seg.Bytes
+	t.bytes += seg.cost()
 	t.held = t.evict(held, now)
 	t.slow = &slowTexts{}
 }

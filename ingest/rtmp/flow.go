@@ -57,6 +57,17 @@ func (f *flow) took(n int, now time.Time) {
 	}
 }
 
+// messageCost is what a message counts beside its bytes: that is about what it costs,
+// and who cuts a stream into messages of a few bytes shall not send a million a second.
+const messageCost = 160
+
+// message counts a message that has come in.
+func (f *flow) message() {
+	if f.rate != 0 {
+		f.level += messageCost
+	}
+}
+
 // drain lets the rate do its work until now. A peer that stays one per cent
 // below its rate has proved so before grace is over.
 func (f *flow) drain(now time.Time) {

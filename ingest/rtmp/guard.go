@@ -197,6 +197,7 @@ func (g *guard) step() error {
 	if err != nil {
 		return err
 	}
+	g.flow.message()
 	if err := g.dispatch(&m); err != nil {
 		return err
 	}

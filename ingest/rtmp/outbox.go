@@ -42,6 +42,7 @@ type outbox struct {
 	answered chan struct{} // has room for one; gets one when go-rtmp has answered
 
 	// guarded by sender.mu
+	ended   bool     // the peer has been told that the session ends
 	stream  uint32   // the message stream that was published on or played last
 	replies []*reply // owed by go-rtmp
 	from    bytes.Reader
@@ -120,6 +121,9 @@ func (o *outbox) translate(dst []byte, m *Message) ([]byte, error) {
 	}
 	r := o.replies[0]
 	o.replies = o.replies[1:]
+	if o.ended {
+		return dst, nil // it would take back what the peer was told
+	}
 	values, err := DecodeAMF(m.body())
 	if err != nil {
 		return dst, err
@@ -146,7 +150,7 @@ func (o *outbox) farewell(why Status) error {
 		time.Sleep(time.Millisecond)
 	}
 	defer o.mu.Unlock()
-	if !o.begun {
+	if o.ended = true; !o.begun {
 		return nil
 	}
 	stream, level := o.stream, "error"
