@@ -81,7 +81,7 @@ type Index struct {
 
 	held     []*Segment // all that can be fetched; Segments is its end
 	modified time.Time
-	epoch    string
+	epoch    string // of what comes next
 	served   *servedMark
 
 	media lazy // the fMP4 playlist, which changes with each part
@@ -97,7 +97,7 @@ type slowTexts struct {
 }
 
 // index returns the timeline as it is now.
-func (t *timeline) index(epoch string, now time.Time, ended bool) *Index {
+func (t *timeline) index(now time.Time, ended bool) *Index {
 	ix := &Index{
 		Segments:   t.held[t.listed:],
 		Target:     t.cutter.Target,
@@ -106,7 +106,7 @@ func (t *timeline) index(epoch string, now time.Time, ended bool) *Index {
 		Ended:      ended,
 		held:       t.held,
 		modified:   now,
-		epoch:      epoch,
+		epoch:      t.epoch,
 		served:     t.served,
 		slow:       t.slow,
 	}
@@ -123,6 +123,8 @@ func (t *timeline) index(epoch string, now time.Time, ended bool) *Index {
 			Start:                 o.Start,
 			ProgramTime:           o.ProgramTime,
 			Parts:                 o.Parts,
+			epoch:                 o.epoch,
+			joint:                 o.joint,
 			init:                  o.init,
 		}
 	}

@@ -21,6 +21,7 @@ import (
 type Publisher struct {
 	stream  *Stream
 	evicted func(error)
+	search  *twinSearch // nil: there is no twin
 
 	mu   sync.Mutex // held while the stream is written to, and while it is taken away
 	lost error      // why it was; guarded by mu
@@ -30,6 +31,7 @@ type Publisher struct {
 	video  intake
 	audio  intake
 	extras []*extraIntake
+	joint  *Joint     // where it is to begin; nil once it has
 	config *av.Config // given to frames; nil while the tracks are being learned
 	held   []message  // frames that wait for it
 	bytes  int        // of held
@@ -59,6 +61,7 @@ type message struct {
 	typ    uint8
 	tag    []byte
 	packet flv.Packet
+	stamp  uint32 // the timestamp as it came
 	dts    time.Duration
 	cts    time.Duration
 }
@@ -119,7 +122,7 @@ func (p *Publisher) Write(msgType uint8, timestamp uint32, tag []byte) error {
 	if err != nil {
 		return p.reject(err)
 	}
-	m := message{kind: kind, typ: msgType, tag: tag, packet: packet}
+	m := message{kind: kind, typ: msgType, tag: tag, packet: packet, stamp: timestamp}
 	if packet.Type == flv.Multitrack {
 		return p.multitrack(m, timestamp)
 	}
@@ -134,7 +137,7 @@ func (p *Publisher) Close() {
 
 // finish writes out what has been held back. Callers hold mu.
 func (p *Publisher) finish() {
-	if p.config == nil && p.learned() {
+	if p.config == nil && p.learned() && p.begin() {
 		_ = p.decide() // the session is over anyway
 	}
 }
@@ -251,6 +254,9 @@ func (p *Publisher) hold(m message) error {
 	waited := m.dts-p.start > maxHeldTime || p.bytes > maxHeldBytes
 	switch {
 	case both, waited && p.learned():
+		if !p.begin() {
+			return nil
+		}
 		return p.decide()
 	case waited: // no header so far: these can be of no use
 		p.stats.BeforeHeader += uint64(len(p.held))
@@ -272,6 +278,9 @@ func (p *Publisher) decide() error {
 		p.video.next, p.audio.next = nil, nil
 	} else {
 		p.switchConfig(p.start)
+	}
+	if p.joint != nil {
+		p.joined()
 	}
 	held := p.held
 	p.held, p.bytes = nil, 0

@@ -595,3 +595,40 @@ func TestPartsLeaveSlowTextsAlone(t *testing.T) {
 		t.Errorf("%d parts within a segment, %d at its end", kept, renewed)
 	}
 }
+
+// A track whose clock leaps about until the other has long gone on without it comes
+// back late. Its samples are moved up: every part can be rendered, none overlaps.
+func TestLateTrackOverlapsNothing(t *testing.T) {
+	_, messages := testSource(t, 30)
+	r := NewRegistry(DefaultOptions(), nil)
+	publish(t, r, "x", messages[:at(messages, 10000)]).Close()
+	p := publish(t, r, "x", nil)
+	parts := map[*Part]bool{}
+	for i, m := range messages {
+		if i%20 == 3 { // a message of another time
+			old := messages[at(messages, 5000)+i/20]
+			if err := p.Write(old.typ, old.ts, old.tag()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Write(m.typ, m.ts, m.tag()); err != nil {
+			t.Fatal(err)
+		}
+		if open := p.Stream().Index().Open; open != nil {
+			for _, part := range open.Parts {
+				parts[part] = true
+			}
+		}
+	}
+	for part := range parts {
+		if _, err := part.append(nil); err != nil {
+			t.Errorf("part %d: %v", part.Number, err)
+		}
+		if !slices.IsSortedFunc(part.video, func(a, b av.Sample) int { return int(a.Time - b.Time) }) {
+			t.Errorf("part %d: pictures go back", part.Number)
+		}
+	}
+	if len(parts) == 0 {
+		t.Error("no parts")
+	}
+}

@@ -40,6 +40,7 @@ type Registry struct {
 	memory  *Memory
 
 	begun Watch[uint64]
+	twin  func(*twinSearch, Name) // asks it; nil: there is none
 
 	mu      sync.Mutex
 	streams map[Name]*Stream
@@ -61,22 +62,33 @@ func (r *Registry) Publish(name Name, c Claim) (*Publisher, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s := r.streams[name]; s != nil {
-		p := newPublisher(s, c.Evicted)
-		err := s.attach(p, c.Takeover)
-		if err == nil {
-			return p, nil
-		}
+		p, err := r.attach(s, c)
 		if !errors.Is(err, errEnded) {
-			return nil, err
+			return p, err
 		}
 	}
 	s := newStream(name, r.options, r.memory, time.Now())
-	p := newPublisher(s, c.Evicted)
-	if err := s.attach(p, false); err != nil {
+	p, err := r.attach(s, c)
+	if err != nil {
 		return nil, err
 	}
 	r.streams[name] = s
 	r.begun.Store(r.begun.Load() + 1)
+	return p, nil
+}
+
+// attach makes a publisher of a stream.
+func (r *Registry) attach(s *Stream, c Claim) (*Publisher, error) {
+	p := newPublisher(s, c.Evicted)
+	if r.twin != nil {
+		p.search = newTwinSearch()
+	}
+	if err := s.attach(p, c.Takeover); err != nil {
+		return nil, err
+	}
+	if r.twin != nil {
+		go r.twin(p.search, s.Name)
+	}
 	return p, nil
 }
 

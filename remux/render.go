@@ -118,13 +118,13 @@ func (ix *Index) carried(f Format) []*Segment {
 func (ix *Index) entry(s *Segment, f Format) hls.Entry {
 	tagged, _ := s.discontinuity(f)
 	e := hls.Entry{
-		URI:           segmentName(ix.epoch, s.Sequence, f),
+		URI:           segmentName(s.epoch, s.Sequence, f),
 		Duration:      s.Duration,
 		ProgramTime:   s.ProgramTime,
 		Discontinuity: tagged,
 	}
 	if f == FMP4 {
-		e.Map = initName(ix.epoch, s.init.number)
+		e.Map = initName(s.init.epoch, s.init.number)
 	}
 	return e
 }
@@ -153,7 +153,7 @@ func (ix *Index) addLowLatency(m *hls.Media) {
 func (ix *Index) parts(s *Segment) []hls.Part {
 	parts := make([]hls.Part, len(s.Parts))
 	for i, p := range s.Parts {
-		parts[i] = hls.Part{URI: partName(ix.epoch, p.Number), Duration: p.Duration, Independent: p.Independent}
+		parts[i] = hls.Part{URI: partName(p.epoch, p.Number), Duration: p.Duration, Independent: p.Independent}
 	}
 	return parts
 }
@@ -205,15 +205,15 @@ func (ix *Index) Hinted(f Format, file string) (number uint64, ok bool) {
 // Object returns a segment, a part or an initialization section by the name that a
 // playlist of that format gave it, or ErrNotFound.
 func (ix *Index) Object(f Format, file string) (*Object, error) {
-	rest, ok := strings.CutPrefix(file, ix.epoch+"-")
+	epoch, rest, ok := strings.Cut(file, "-")
 	if !ok {
 		return nil, ErrNotFound
 	}
 	if number, ok := strings.CutPrefix(rest, "init"); ok && f == FMP4 {
-		return ix.initialization(number, file)
+		return ix.initialization(epoch, number, file)
 	}
 	if number, ok := partNumber(rest); ok && f == FMP4 {
-		if p := ix.part(number); p != nil {
+		if p := ix.part(number); p != nil && p.epoch == epoch {
 			return p.render(file, &ix.served.renders)
 		}
 		return nil, ErrNotFound
@@ -227,7 +227,7 @@ func (ix *Index) Object(f Format, file string) (*Object, error) {
 		return nil, ErrNotFound
 	}
 	s := ix.find(sequence)
-	if s == nil {
+	if s == nil || s.epoch != epoch {
 		return nil, ErrNotFound
 	}
 	if err := f.Supports(s.Config); err != nil {
@@ -239,7 +239,7 @@ func (ix *Index) Object(f Format, file string) (*Object, error) {
 	return s.renderFMP4(file, &ix.served.renders)
 }
 
-func (ix *Index) initialization(rest, file string) (*Object, error) {
+func (ix *Index) initialization(epoch, rest, file string) (*Object, error) {
 	digits, ok := strings.CutSuffix(rest, ".mp4")
 	if !ok {
 		return nil, ErrNotFound
@@ -248,11 +248,11 @@ func (ix *Index) initialization(rest, file string) (*Object, error) {
 	if !ok {
 		return nil, ErrNotFound
 	}
-	if ix.Open != nil && ix.Open.init.number == number { // its parts are listed already
+	if ix.Open != nil && ix.Open.init.is(epoch, number) { // its parts are listed already
 		return ix.Open.init.get(file, &ix.served.renders)
 	}
 	for _, s := range slices.Backward(ix.held) {
-		if s.init.number == number {
+		if s.init.is(epoch, number) {
 			return s.init.get(file, &ix.served.renders)
 		}
 	}

@@ -22,7 +22,9 @@ type Segment struct {
 	Parts                 []*Part
 	Bytes                 int64 // of its frames
 
+	epoch     string // in its name
 	init      *initSection
+	joint     *Joint // nil where no twin could begin
 	modified  time.Time
 	video     []av.Sample
 	audio     []av.Sample
@@ -46,6 +48,7 @@ type Part struct {
 	Start       time.Duration
 	Duration    time.Duration
 
+	epoch              string
 	config             *av.Config
 	video, audio       []av.Sample
 	videoEnd, audioEnd int64
@@ -77,10 +80,15 @@ func (p *Part) render(tag string, c *renderCounts) (*Object, error) {
 
 // initSection is the fMP4 initialization section of one Config.
 type initSection struct {
+	epoch  string
 	number uint64 // part of its name: a stream never uses one twice
 	config *av.Config
 	made   time.Time
 	object lazy
+}
+
+func (i *initSection) is(epoch string, number uint64) bool {
+	return i.epoch == epoch && i.number == number
 }
 
 func (i *initSection) get(tag string, c *renderCounts) (*Object, error) {

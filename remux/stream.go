@@ -20,7 +20,6 @@ type Stream struct {
 
 	options Options
 	memory  *Memory
-	epoch   string // in the names of this stream's objects, and of no other's ever
 	log     log
 	index   Watch[*Index]
 	config  atomic.Pointer[av.Config] // in force; nil until the first frame
@@ -46,10 +45,10 @@ type Stream struct {
 // of its start: segments last longer than a second, so the numbers go on above
 // those of an earlier stream.
 func newStream(name Name, o Options, m *Memory, now time.Time) *Stream {
-	s := &Stream{Name: name, Began: now, options: o, memory: m, epoch: newEpoch(), lastSeen: now}
+	s := &Stream{Name: name, Began: now, options: o, memory: m, lastSeen: now}
 	from, goesOn := m.start(name, now)
 	s.timeline = newTimeline(o, from, goesOn, &s.served)
-	s.index.Store(s.timeline.index(s.epoch, now, false))
+	s.index.Store(s.timeline.index(now, false))
 	return s
 }
 
@@ -103,6 +102,7 @@ func (s *Stream) attach(p *Publisher, takeover bool) error {
 		s.remove(ErrReplaced, time.Now())
 	}
 	s.live = p
+	s.timeline.attach(&p.clock)
 	p.clock.origin, p.clock.resumed = s.next, s.config.Load() != nil
 	return nil
 }
@@ -132,6 +132,10 @@ func (s *Stream) detach(p *Publisher, now time.Time) {
 func (s *Stream) remove(reason error, now time.Time) {
 	p := s.live
 	p.mu.Lock()
+	if p.search != nil {
+		p.search.cancel()
+		p.search.alone.Store(true)
+	}
 	p.finish()
 	p.lost = reason
 	if reason == nil {
@@ -192,7 +196,7 @@ func (s *Stream) append(f av.Frame, at int64, start bool, now func() time.Time) 
 
 // publish shows readers the timeline as it is.
 func (s *Stream) publish(now time.Time, ended bool) {
-	ix := s.timeline.index(s.epoch, now, ended)
+	ix := s.timeline.index(now, ended)
 	if len(ix.Segments) > 0 && ix.newest() != s.remembered {
 		s.remembered = ix.newest()
 		s.memory.remember(s.Name, s.timeline.state(now))

@@ -12,6 +12,7 @@ import (
 // it is the Index that changed returns.
 type timeline struct {
 	options Options
+	epoch   string // in the names of all that is to come, and of nothing else ever
 	cutter  hls.Cutter
 	sorter  hls.Interleaver
 	config  *av.Config // of the samples pushed last
@@ -33,6 +34,10 @@ type timeline struct {
 	discontinuity uint64
 	initialize    *initSection
 
+	clock     *clock      // of the publisher; nil where nobody asks for joints
+	soundNext sampleClock // where its sound ends, as far as it is placed
+	borrowed  bool        // epoch is a twin's
+
 	metadata []av.Sample // tags that wait for their part, oldest first
 	timed    bool        // there has been one
 	extra    uint64      // discontinuities that only MPEG-TS has had
@@ -49,6 +54,7 @@ type timeline struct {
 func newTimeline(o Options, from State, goesOn bool, served *servedMark) *timeline {
 	return &timeline{
 		options: o,
+		epoch:   newEpoch(),
 		cutter: hls.Cutter{
 			SegmentDuration:    o.SegmentDuration,
 			MaxSegmentDuration: o.MaxSegmentDuration,
@@ -128,7 +134,7 @@ func (t *timeline) breakOff(now time.Time) bool {
 
 // lastEnd is the stream time at which the open segment's samples end.
 func (t *timeline) lastEnd() time.Duration {
-	frame := max(t.cutter.FrameDuration(), time.Millisecond)
+	frame := max(t.cutter.Frame, time.Millisecond)
 	if n := len(t.open.video); n > t.partVideo {
 		return t.open.video[n-1].DTS + frame
 	}
@@ -149,7 +155,7 @@ func (t *timeline) beginSegment(s av.Sample, at time.Duration, now time.Time) {
 		t.wallAnchor, t.streamAnchor = now, at
 	}
 	if t.initialize == nil || t.initialize.config != s.Config {
-		t.initialize = &initSection{number: t.nextInit, config: s.Config, made: now}
+		t.initialize = &initSection{epoch: t.epoch, number: t.nextInit, config: s.Config, made: now}
 		t.nextInit++
 		t.videoEnd, t.audioEnd = 0, 0 // the clocks may have other units now
 	}
@@ -167,33 +173,40 @@ func (t *timeline) beginSegment(s av.Sample, at time.Duration, now time.Time) {
 		Config:                s.Config,
 		Start:                 at,
 		ProgramTime:           t.wallAnchor.Add(at - t.streamAnchor),
+		epoch:                 t.epoch,
 		init:                  t.initialize,
 	}
 	if n := len(t.held); n > 0 { // about as many samples as in the last one
 		t.open.video = make([]av.Sample, 0, len(t.held[n-1].video)+8)
 		t.open.audio = make([]av.Sample, 0, len(t.held[n-1].audio)+8)
 	}
+	t.open.joint = t.joint(t.open, s)
 	t.nextSequence++
 	t.partVideo, t.partAudio = 0, 0
 	t.partStart, t.partKey = at, t.open.Independent
 }
 
 // add puts a sample into the open part. Where a track's last part ended at a
-// guess and the next sample turns out to begin before that, it is moved up: on a
+// guess and the next samples turn out to begin before that, they are moved up: on a
 // track's clock nothing overlaps.
 func (t *timeline) add(s av.Sample) {
 	t.open.Bytes += int64(len(s.Tag))
 	if s.Kind == av.Video {
-		if len(t.open.video) == t.partVideo {
-			s.Time = max(s.Time, t.videoEnd)
-		}
-		t.open.video = append(t.open.video, s)
+		t.open.video = append(t.open.video, moveUp(s, t.open.video[t.partVideo:], t.videoEnd))
 		return
 	}
-	if len(t.open.audio) == t.partAudio {
-		s.Time = max(s.Time, t.audioEnd)
+	t.soundNext.begun, t.soundNext.next = true, s.Time+int64(s.Config.Audio.Samples(s.Data))
+	t.open.audio = append(t.open.audio, moveUp(s, t.open.audio[t.partAudio:], t.audioEnd))
+}
+
+// moveUp returns s no earlier than what its part has of the track, or where the part
+// before ended.
+func moveUp(s av.Sample, part []av.Sample, end int64) av.Sample {
+	if n := len(part); n > 0 {
+		end = part[n-1].Time
 	}
-	t.open.audio = append(t.open.audio, s)
+	s.Time = max(s.Time, end)
+	return s
 }
 
 // endPart closes the open part at a stream time; next is the sample behind it,
@@ -205,6 +218,7 @@ func (t *timeline) endPart(at time.Duration, next *av.Sample, now time.Time) {
 		Independent: t.partKey,
 		Start:       t.partStart,
 		Duration:    at - t.partStart,
+		epoch:       seg.epoch,
 		config:      seg.Config,
 		video:       seg.video[t.partVideo:len(seg.video):len(seg.video)],
 		audio:       seg.audio[t.partAudio:len(seg.audio):len(seg.audio)],

@@ -35,13 +35,15 @@ type Cutter struct {
 	// that do not last equally long. Parts are then as many frames as fit, so at
 	// least 85 % of it (4.4.4.9) at any usual frame rate. Whole milliseconds.
 	PartTarget time.Duration
+	// Frame is the time between the last two samples of the leading track: what the
+	// last frame of a part lasts, as far as one can tell. 0 before there are two.
+	Frame time.Duration
 
 	open         bool
 	at           time.Duration // where the last cut was
 	segment      time.Duration // where the open segment began
 	part         time.Duration // and the open part
 	last         time.Duration // DTS of the last sample of the leading track
-	frame        time.Duration // time between the last two of them
 	fromKeyframe bool
 }
 
@@ -61,7 +63,7 @@ func (c *Cutter) Next(s av.Sample) Cut {
 	}
 	if leading {
 		if d := s.DTS - c.last; d > 0 {
-			c.frame = d
+			c.Frame = d
 		}
 		c.last = s.DTS
 	}
@@ -98,9 +100,9 @@ func (c *Cutter) full(s av.Sample, began, limit time.Duration, leading bool) boo
 	const slack, soundFrame = 2 * time.Millisecond, 25 * time.Millisecond
 	length := s.DTS - began
 	if leading {
-		return length > 0 && length+c.frame > limit
+		return length > 0 && length+c.Frame > limit
 	}
-	return s.DTS-c.last > c.frame+slack && length+soundFrame > limit
+	return s.DTS-c.last > c.Frame+slack && length+soundFrame > limit
 }
 
 // cutAt keeps what began at a time within limit.
@@ -120,10 +122,6 @@ func (c *Cutter) End(at time.Duration) {
 	c.open = false
 }
 
-// FrameDuration is the latest distance between two frames of the leading track,
-// the best guess for how long the last one lasts.
-func (c *Cutter) FrameDuration() time.Duration { return c.frame }
-
 func (c *Cutter) begin(key bool) {
 	c.open, c.fromKeyframe = true, key
 	c.segment, c.part = c.at, c.at
@@ -131,7 +129,7 @@ func (c *Cutter) begin(key bool) {
 
 func (c *Cutter) endsPart(s av.Sample, leading bool) bool {
 	if c.PartTarget == 0 {
-		return leading && s.DTS-c.part+c.frame/2 >= c.PartDuration
+		return leading && s.DTS-c.part+c.Frame/2 >= c.PartDuration
 	}
 	return c.full(s, c.part, c.PartTarget, leading)
 }
