@@ -117,7 +117,7 @@ func TestURLFromFileAndEnvironment(t *testing.T) {
 	t.Setenv("RELAY_URL", "rtmps://h/b/SECRET")
 	o := Options{Registry: remux.NewRegistry(remux.DefaultOptions(), nil)}
 	r, err := New(Config{Push: []Push{{Name: "a/b", URLFile: file}}, Pull: []Pull{{Name: "a/b", URLEnv: "RELAY_URL"}}}, o)
-	if err != nil || r.pushTo[0].template.name != "SECRET" || r.pullBy[0].template.app != "b" || r.pullBy[0].idle != defaultIdle {
+	if err != nil || r.rules.Load().push[0].template.name != "SECRET" || r.rules.Load().pull[0].template.app != "b" || r.rules.Load().pull[0].idle != defaultIdle {
 		t.Errorf("%v", err)
 	}
 	t.Setenv("RELAY_URL", "SECRET")

@@ -23,6 +23,7 @@ type pull struct {
 
 	source string // what the server is called among relays; guarded by relay.mu
 
+	cancel  context.CancelFunc
 	settled chan struct{} // closed when it is known whether the stream comes
 	settle  sync.Once
 
@@ -68,7 +69,7 @@ func (r *Relay) startPull(name remux.Name, rule rule, via []string) *pull {
 		settled: make(chan struct{}),
 	}
 	r.pulls[name] = p
-	r.start(p.run)
+	p.cancel = r.start(p.run)
 	return p
 }
 
@@ -82,7 +83,7 @@ func (r *Relay) Demand(ctx context.Context, name remux.Name) *remux.Stream {
 			return s
 		}
 	}
-	for _, rule := range r.pullBy {
+	for _, rule := range r.rules.Load().pull {
 		if !rule.pattern.Match(name.App, name.Stream) {
 			continue
 		}
@@ -169,7 +170,9 @@ func (p *pull) forget() {
 	p.resolve()
 	p.relay.mu.Lock()
 	defer p.relay.mu.Unlock()
-	delete(p.relay.pulls, p.name)
+	if p.relay.pulls[p.name] == p {
+		delete(p.relay.pulls, p.name)
+	}
 }
 
 // resolve says that it is known whether the stream comes.

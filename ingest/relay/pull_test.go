@@ -61,7 +61,7 @@ func TestPullOnDemand(t *testing.T) {
 	b.stream("x")
 	a := newNode(t, nil)
 	a.relays(Config{Pull: []Pull{{Name: "live/*", URL: b.url("/live/{name}"), Idle: minIdle}}}, func(r *Relay) {
-		r.pullBy[0].idle = 500 * time.Millisecond
+		r.rules.Load().pull[0].idle = 500 * time.Millisecond
 	})
 	if len(a.relay.Status()) != 0 || len(a.registry.Streams()) != 0 {
 		t.Error("it is pulled already")

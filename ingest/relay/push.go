@@ -13,10 +13,10 @@ import (
 	"headwater/remux"
 )
 
-// pushKey is one stream and the rule by which it is pushed.
+// pushKey is one stream and where it is pushed.
 type pushKey struct {
 	stream *remux.Stream
-	rule   int
+	to     template
 }
 
 // push sends one stream to one target.
@@ -25,6 +25,7 @@ type push struct {
 	relay  *Relay
 	stream *remux.Stream
 	key    pushKey
+	cancel context.CancelFunc
 }
 
 // pushGather is how long frames are gathered for one write.
@@ -36,9 +37,9 @@ func (r *Relay) startPushes() {
 		if s.Index().Ended {
 			continue
 		}
-		for i, rule := range r.pushTo {
+		for _, rule := range r.rules.Load().push {
 			if rule.pattern.Match(s.Name.App, s.Name.Stream) {
-				r.startPush(pushKey{s, i}, rule)
+				r.startPush(pushKey{s, rule.template}, rule)
 			}
 		}
 	}
@@ -52,7 +53,7 @@ func (r *Relay) startPush(key pushKey, rule rule) {
 	}
 	p := &push{job: newJob(Pushing, key.stream.Name, rule.template, r.options.Logger), relay: r, stream: key.stream, key: key}
 	r.pushes[key] = p
-	r.start(p.run)
+	p.cancel = r.start(p.run)
 }
 
 // run tries until the stream has ended.
@@ -60,7 +61,9 @@ func (p *push) run(ctx context.Context) {
 	defer func() {
 		p.relay.mu.Lock()
 		defer p.relay.mu.Unlock()
-		delete(p.relay.pushes, p.key)
+		if p.relay.pushes[p.key] == p {
+			delete(p.relay.pushes, p.key)
+		}
 	}()
 	retry := p.relay.retry
 	for p.awaitPublisher(ctx) {

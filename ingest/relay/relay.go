@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"headwater/ingest/rtmp"
@@ -33,10 +34,10 @@ type Options struct {
 type Relay struct {
 	// fixed after New
 	options Options
-	pushTo  []rule
-	pullBy  []rule
 	retry   backoff
 	client  rtmp.ClientOptions
+
+	rules atomic.Pointer[rules] // in force
 
 	// Demand starts relays at any time; they end with ctx.
 	ctx     context.Context
@@ -52,6 +53,11 @@ type Relay struct {
 	remarked time.Time // when a first try that failed was last logged
 }
 
+// rules are what a configuration says. They never change.
+type rules struct {
+	push, pull []rule
+}
+
 // rule is one entry of the configuration.
 type rule struct {
 	pattern  remux.Pattern
@@ -62,8 +68,9 @@ type rule struct {
 
 // New checks a configuration and returns what runs it.
 func New(c Config, o Options) (*Relay, error) {
-	if problems := c.Validate(); len(problems) > 0 {
-		return nil, errors.New(problems[0].String())
+	all, err := c.rules()
+	if err != nil {
+		return nil, err
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -75,7 +82,17 @@ func New(c Config, o Options) (*Relay, error) {
 		options: o, retry: backoff{least: leastRetry, most: mostRetry},
 		pushes: map[pushKey]*push{}, pulls: map[remux.Name]*pull{},
 	}
+	r.rules.Store(all)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r, nil
+}
+
+// rules checks a configuration and reads the files and variables that it names.
+func (c Config) rules() (*rules, error) {
+	if problems := c.Validate(); len(problems) > 0 {
+		return nil, errors.New(problems[0].String())
+	}
+	r := &rules{}
 	for i, p := range c.Push {
 		t, err := source{p.URL, p.URLFile, p.URLEnv}.load()
 		if err != nil {
@@ -85,7 +102,7 @@ func New(c Config, o Options) (*Relay, error) {
 		if err != nil {
 			return nil, err // Validate has said so
 		}
-		r.pushTo = append(r.pushTo, rule{pattern: pattern, template: t})
+		r.push = append(r.push, rule{pattern: pattern, template: t})
 	}
 	for i, p := range c.Pull {
 		t, err := source{p.URL, p.URLFile, p.URLEnv}.load()
@@ -100,9 +117,18 @@ func New(c Config, o Options) (*Relay, error) {
 		if err != nil {
 			return nil, err // likewise
 		}
-		r.pullBy = append(r.pullBy, rule{pattern, t, p.Always, idle})
+		r.pull = append(r.pull, rule{pattern, t, p.Always, idle})
 	}
 	return r, nil
+}
+
+// startPulls starts what is always to be pulled and is not yet.
+func (r *Relay) startPulls() {
+	for _, rule := range r.rules.Load().pull {
+		if name, ok := rule.pattern.Single(); ok && rule.always {
+			r.startPull(name, rule, nil)
+		}
+	}
 }
 
 // ID returns what this server is called among relays.
@@ -111,11 +137,7 @@ func (r *Relay) ID() string { return r.options.ID }
 // Run relays until ctx is done, and then ends every relay in order. Nothing is
 // relayed after it has returned.
 func (r *Relay) Run(ctx context.Context) {
-	for _, rule := range r.pullBy {
-		if name, ok := rule.pattern.Single(); ok && rule.always {
-			r.startPull(name, rule, nil)
-		}
-	}
+	r.startPulls()
 	begun := r.options.Registry.Begun()
 	for ctx.Err() == nil {
 		n := begun.Load()
@@ -168,7 +190,12 @@ func (r *Relay) dial(ctx context.Context, t template) (conn net.Conn, done func(
 	return conn, func() { stop(); _ = conn.Close() }, nil
 }
 
-// start runs a relay's goroutine. Callers hold mu.
-func (r *Relay) start(run func(context.Context)) {
-	r.running.Go(func() { run(r.ctx) })
+// start runs a relay's goroutine, and returns what ends it. Callers hold mu.
+func (r *Relay) start(run func(context.Context)) context.CancelFunc {
+	ctx, cancel := context.WithCancel(r.ctx)
+	r.running.Go(func() {
+		defer cancel()
+		run(ctx)
+	})
+	return cancel
 }
