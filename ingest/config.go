@@ -33,6 +33,9 @@ type Config struct {
 	// to play it; it may fetch it from elsewhere. It returns nil if it has not come
 	// when ctx is done, or never will. nil: nobody is asked.
 	Demand func(ctx context.Context, name remux.Name) *remux.Stream
+	// Full reports whether the machine is short of memory; new publishers and players
+	// are refused then. One that comes back to its stream is not new. nil: it never is.
+	Full func() bool
 	// RelayID is what this server is called among relays, so that one that goes in
 	// a circle is noticed. "": it has no name.
 	RelayID string
@@ -47,6 +50,8 @@ type Config struct {
 	MaxRatePerAddress        int // new connections a second, after a burst of 2.5 times that; loopback has no limit. 0: no limit
 	MaxPlayers               int // playing at once. 0: three quarters of MaxConnections, so that publishers get in
 	MaxMessage               int // bytes of one audio or video message; a longer one ends the session. 0: 8 MiB
+
+	MaxUncut int64 // bytes that one segment may hold; a publisher that goes on without another is closed. 0: 256 MiB
 
 	MaxBitrate   int64         // bits a second that are read of one publisher, after a burst of 16 MiB. 0: no limit
 	BitrateGrace time.Duration // how long it may want more before it is told so and closed. 0: for ever, at that rate
@@ -86,11 +91,17 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Demand == nil {
 		c.Demand = func(context.Context, remux.Name) *remux.Stream { return nil }
 	}
+	if c.Full == nil {
+		c.Full = func() bool { return false }
+	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 1000
 	}
 	if c.MaxPlayers == 0 {
 		c.MaxPlayers = (3*c.MaxConnections + 3) / 4
+	}
+	if c.MaxUncut == 0 {
+		c.MaxUncut = 256 << 20
 	}
 	if c.PlayHold == 0 {
 		c.PlayHold = 3 * time.Second

@@ -52,6 +52,9 @@ func (s *session) Play(p rtmp.Play) (rtmp.View, error) {
 }
 
 func (s *session) openPlay(r PlayRequest, via []string) (*remux.Stream, error) {
+	if s.server.config.Full() {
+		return nil, &rtmp.Status{Code: rtmp.PlayFailed, Description: errFull.Error()}
+	}
 	ctx, cancel := context.WithTimeout(s.server.ctx, s.server.config.AuthorizeTimeout)
 	defer cancel()
 	if err := s.server.config.AuthorizePlay(ctx, r); err != nil {

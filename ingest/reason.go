@@ -46,6 +46,9 @@ func (r Reason) unexpected() bool {
 	return true
 }
 
+// errFull refuses who is new.
+var errFull = errors.New("the server is short of memory; try again later")
+
 var errShutdown = errors.New("the server is shutting down")
 
 func reasonOf(err error) Reason {

@@ -36,6 +36,7 @@ type session struct {
 	// owned by the session's goroutine
 	grant     Grant
 	sink      sink
+	cuts      cuts
 	log       *slog.Logger
 	published time.Time
 
@@ -99,6 +100,10 @@ func (s *session) claim(r PublishRequest) error {
 	if err != nil {
 		return err
 	}
+	if s.server.config.Full() && s.server.goingOn(grant.Name) == nil {
+		grant.done(End{Reason: Refused})
+		return Rejected(errFull.Error())
+	}
 	claimed := false
 	defer func() {
 		if !claimed {
@@ -116,6 +121,7 @@ func (s *session) claim(r PublishRequest) error {
 		return fmt.Errorf("publish %s: %w", grant.Name, err)
 	}
 	s.grant, s.sink, claimed = grant, sink, true
+	s.cuts = newCuts(sink, s.server.config.MaxUncut)
 	return nil
 }
 
@@ -123,10 +129,11 @@ func (s *session) claim(r PublishRequest) error {
 func (s *session) Write(typ uint8, timestamp uint32, tag []byte) error {
 	s.messages.Add(1)
 	s.bytes.Add(uint64(len(tag)))
+	n := len(tag) // the stream's from now on
 	err := s.sink.Write(typ, timestamp, tag)
 	switch {
 	case err == nil:
-		return nil
+		return s.paceCuts(n)
 	case errors.Is(err, remux.ErrReplaced), errors.Is(err, remux.ErrKicked):
 		s.stop(err) // it may not have been called yet
 	}

@@ -39,6 +39,9 @@ type Config struct {
 	// endless body of it is wanted; it may fetch it from elsewhere. It returns nil if
 	// it has not come when ctx is done, or never will. nil: nobody is asked.
 	Demand func(ctx context.Context, name remux.Name) *remux.Stream
+	// Full reports whether the machine is short of memory; who wants to begin to play
+	// gets 503 then, and who plays goes on. nil: it never is.
+	Full func() bool
 	// StartHold is how long a request waits for a stream that is just starting, or
 	// has to be fetched; 0: not at all.
 	StartHold time.Duration
@@ -147,6 +150,9 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request) error {
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch len(parts) {
 	case 2:
+		if h.config.Full != nil && h.config.Full() {
+			return unavailable("the server is short of memory")
+		}
 		return h.privately(h.routeStream(w, r, parts[0], parts[1]))
 	case 4:
 		format, ok := formats[parts[2]]

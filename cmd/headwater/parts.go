@@ -44,6 +44,7 @@ func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 		MaxBitrate:               int64(cfg.RTMP.MaxBitrate),
 		BitrateGrace:             cfg.RTMP.BitrateGrace,
 		MaxMessage:               int(cfg.RTMP.MaxMessage),
+		MaxUncut:                 max(int64(cfg.Stream.MaxBytes), leastUncut),
 		HandshakeTimeout:         cfg.RTMP.HandshakeTimeout,
 		ConnectTimeout:           cfg.RTMP.ConnectTimeout,
 		PublishTimeout:           cfg.RTMP.PublishTimeout,
@@ -60,6 +61,10 @@ func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 	}
 	return c
 }
+
+// leastUncut leaves room for a segment of ten seconds at the highest rate, however
+// little memory a stream has.
+const leastUncut = 128 << 20
 
 func relayOptions(log *slog.Logger, registry *remux.Registry, via func(remux.Name) []string) relay.Options {
 	return relay.Options{Registry: registry, Logger: log, ID: rand.Text(), Via: via}

@@ -45,10 +45,10 @@ func TestEveryOptionIsPassedOn(t *testing.T) {
 	checkSet(t, remuxOptions(&cfg))
 	cfg.Play.Access = "protected"
 	relays := testRelays(t, &cfg)
-	checkSet(t, originConfig(&cfg, log, registry, testPolicy(t, &cfg), relays))
+	checkSet(t, originConfig(&cfg, log, registry, testPolicy(t, &cfg), relays), "Full")       // newServer knows
 	checkSet(t, relayOptions(log, registry, func(remux.Name) []string { return nil }), "TLS") // the system's roots
 	checkSet(t, ingestConfig(&cfg, log, registry, testPolicy(t, &cfg), relays, connectionCaps{rtmp: 1}),
-		"Addr", "AuthorizeTimeout") // serve has its own listeners; its default leaves callbacks their time
+		"Addr", "AuthorizeTimeout", "Full") // serve has its own listeners; its default leaves callbacks their time
 }
 
 func testRelays(t *testing.T, cfg *config.Config) *relay.Relay {

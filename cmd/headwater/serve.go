@@ -58,6 +58,7 @@ type server struct {
 	ready    atomic.Bool
 	policy   *access.Policy
 	memory   *remux.Memory
+	room     *memoryWatch
 	registry *remux.Registry
 	relays   *relay.Relay
 	rtmp     *ingest.Server
@@ -122,16 +123,21 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.
 // newServer wires the parts together.
 func newServer(cfg *config.Config, log *slog.Logger, policy *access.Policy, caps connectionCaps) (*server, error) {
 	s := &server{cfg: cfg, log: log, policy: policy, memory: remux.OpenMemory(filepath.Join(cfg.Data, "streams.json"), log)}
+	s.room = watchMemory(int64(cfg.Limits.Memory), log)
 	s.registry = remux.NewRegistry(remuxOptions(cfg), s.memory)
 	via := func(name remux.Name) []string { return s.rtmp.Via(name) }
 	var err error
 	if s.relays, err = relay.New(cfg.Relay, relayOptions(log, s.registry, via)); err != nil {
 		return nil, err
 	}
-	if s.rtmp, err = ingest.New(ingestConfig(cfg, log, s.registry, policy, s.relays, caps)); err != nil {
+	publishers := ingestConfig(cfg, log, s.registry, policy, s.relays, caps)
+	publishers.Full = s.room.Full
+	if s.rtmp, err = ingest.New(publishers); err != nil {
 		return nil, err
 	}
-	s.media = origin.New(originConfig(cfg, log, s.registry, policy, s.relays))
+	viewers := originConfig(cfg, log, s.registry, policy, s.relays)
+	viewers.Full = s.room.Full
+	s.media = origin.New(viewers)
 	s.http = newHTTPServer(s.media, log)
 	s.admin = newHTTPServer(admin.New(admin.Config{Token: string(cfg.Admin.Token), Ready: s.ready.Load}), log)
 	s.admin.WriteTimeout = 30 * time.Second
@@ -188,6 +194,7 @@ func (s *server) start(ls listeners, certs certificates, caps connectionCaps) <-
 	ctx, s.expire = context.WithCancel(context.Background())
 	s.running.Go(func() { s.registry.Run(ctx) })
 	s.running.Go(func() { s.memory.Run(ctx) })
+	s.running.Go(func() { s.room.run(ctx) })
 	s.startRelays()
 	s.ready.Store(true)
 	return failed

@@ -38,6 +38,7 @@ type Config struct {
 	Relay         relay.Config     `yaml:"relay"`
 	HLS           HLS              `yaml:"hls"`
 	Stream        Stream           `yaml:"stream"`
+	Limits        Limits           `yaml:"limits"`
 	Log           Log              `yaml:"log"`
 	Shutdown      Shutdown         `yaml:"shutdown"`
 }
@@ -126,6 +127,11 @@ type Stream struct {
 	Linger          time.Duration `yaml:"linger"`           // how long an ended stream can still be played to its end
 	MaxLag          time.Duration `yaml:"max_lag"`          // a viewer further behind skips to the newest key frame
 	MaxLagBytes     Size          `yaml:"max_lag_bytes"`    // the same, in bytes
+}
+
+// Limits bound the process.
+type Limits struct {
+	Memory Size `yaml:"memory"` // 0: GOMEMLIMIT, else three quarters of what the container or the machine has
 }
 
 // Log is what is written to standard error.

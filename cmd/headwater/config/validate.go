@@ -106,6 +106,9 @@ func (l *loader) validateMedia() {
 	l.between("stream.linger", stream.Linger, 0, 24*time.Hour)
 	l.between("stream.max_lag", stream.MaxLag, time.Second, 10*time.Minute)
 	l.sizeAtLeast("stream.max_lag_bytes", stream.MaxLagBytes, Mebibyte)
+	if memory := l.config.Limits.Memory; memory != 0 {
+		l.sizeAtLeast("limits.memory", memory, 32*Mebibyte)
+	}
 }
 
 // report adds a problem that concerns all the keys given. It is shown at the

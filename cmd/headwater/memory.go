@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// What is live on the heap, in hundredths of the limit: above fullAt new load is
+// refused, so that what is there already has the rest; below freeAt it is taken again.
+const (
+	fullAt = 80
+	freeAt = 75
+)
+
+// memoryWatch looks once a second at how much memory is in use.
+type memoryWatch struct {
+	// fixed after watchMemory
+	limit int64 // bytes; math.MaxInt64: none
+	live  func() uint64
+	log   *slog.Logger
+
+	full      atomic.Bool
+	collected time.Time // owned by run
+}
+
+// watchMemory sets the limit that the garbage collector keeps to: the configured one,
+// else that of the environment (GOMEMLIMIT), else three quarters of what there is.
+func watchMemory(configured int64, log *slog.Logger) *memoryWatch {
+	limit := configured
+	if limit == 0 {
+		limit = debug.SetMemoryLimit(-1)
+	}
+	if limit == math.MaxInt64 {
+		limit = available() / 4 * 3
+	}
+	if limit == 0 {
+		limit = math.MaxInt64
+	}
+	debug.SetMemoryLimit(limit)
+	return &memoryWatch{limit: limit, live: liveMemory, log: log}
+}
+
+// Full reports whether new load is to be refused.
+func (w *memoryWatch) Full() bool { return w.full.Load() }
+
+// run looks until ctx is done.
+func (w *memoryWatch) run(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			w.look(now)
+		}
+	}
+}
+
+// collectEvery bounds how often garbage is collected to find out how much of what
+// was live still is: nobody else may cause it when no new load comes.
+const collectEvery = 5 * time.Second
+
+func (w *memoryWatch) look(now time.Time) {
+	if w.limit == math.MaxInt64 {
+		return
+	}
+	if w.used() >= freeAt && now.Sub(w.collected) >= collectEvery {
+		w.collected = now
+		runtime.GC()
+	}
+	used, full := w.used(), w.full.Load()
+	switch {
+	case !full && used >= fullAt:
+		w.log.Warn("short of memory: new publishers and viewers are refused", "live", w.live(), "limit", w.limit)
+		w.full.Store(true)
+	case full && used < freeAt:
+		w.log.Info("memory again: new publishers and viewers are taken", "live", w.live(), "limit", w.limit)
+		w.full.Store(false)
+	}
+}
+
+// used is what is live in hundredths of the limit.
+func (w *memoryWatch) used() int { return int(w.live() * 100 / uint64(w.limit)) }
+
+// liveMemory is what the last garbage collection has found in use, and the stacks.
+func liveMemory() uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64() + s[1].Value.Uint64()
+}
+
+// available is the memory of the container, or of the machine; 0 if nobody says.
+func available() int64 {
+	least := int64(math.MaxInt64)
+	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n > 0 {
+			least = min(least, n)
+		}
+	}
+	b, _ := os.ReadFile("/proc/meminfo") // without it there is no such number
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) == 3 && f[0] == "MemTotal:" {
+			if n, err := strconv.ParseInt(f[1], 10, 64); err == nil {
+				least = min(least, n<<10)
+			}
+		}
+	}
+	if least == math.MaxInt64 {
+		return 0
+	}
+	return least
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"log/slog"
+	"math"
+	"runtime/debug"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMemoryWatch: new load is refused from 80 % on, and taken again below 75 %; each
+// is said once.
+func TestMemoryWatch(t *testing.T) {
+	var log lockedBuffer
+	live := uint64(0)
+	w := &memoryWatch{limit: 1000, live: func() uint64 { return live }, log: slog.New(slog.NewTextHandler(&log, nil))}
+	now := time.Now()
+	for _, c := range []struct {
+		live uint64
+		full bool
+	}{{0, false}, {799, false}, {800, true}, {5000, true}, {760, true}, {750, true}, {749, false}, {799, false}, {900, true}} {
+		live, now = c.live, now.Add(time.Second)
+		if w.look(now); w.Full() != c.full {
+			t.Errorf("%d of 1000: full %v", c.live, w.Full())
+		}
+	}
+	if n := strings.Count(log.String(), "are refused"); n != 2 {
+		t.Errorf("said %d times:\n%s", n, log.String())
+	}
+	none := &memoryWatch{limit: math.MaxInt64, live: func() uint64 { return math.MaxUint64 / 200 }}
+	if none.look(now); none.Full() {
+		t.Error("full without a limit")
+	}
+}
+
+// TestMemoryLimit: the configuration wins over the environment, that over the machine.
+func TestMemoryLimit(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	log := slog.New(slog.DiscardHandler)
+	if w := watchMemory(1<<30, log); w.limit != 1<<30 || debug.SetMemoryLimit(-1) != 1<<30 {
+		t.Errorf("limit %d", w.limit)
+	}
+	debug.SetMemoryLimit(2 << 30)
+	if w := watchMemory(0, log); w.limit != 2<<30 {
+		t.Errorf("limit %d", w.limit)
+	}
+	debug.SetMemoryLimit(math.MaxInt64)
+	all := available()
+	if w := watchMemory(0, log); all > 0 && w.limit != all/4*3 || w.limit <= 0 {
+		t.Errorf("limit %d of %d", w.limit, all)
+	}
+	if n := liveMemory(); n == 0 || n > 1<<30 {
+		t.Errorf("%d bytes are live", n)
+	}
+}
