@@ -1,7 +1,8 @@
 // What is pushed: encoded once, then sent in real time with -c copy, so that a
 // busy machine does not make the encoder late.
 import { join } from 'node:path'
-import { run, start } from './process.mjs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { run, start, stop } from './process.mjs'
 
 export const WIDTH = 320
 export const HEIGHT = 180
@@ -26,4 +27,24 @@ export async function encode (dir, seconds) {
 /** Publishes a file in real time. */
 export function push (file, url) {
   return start('ffmpeg', ['-v', 'error', '-nostdin', '-re', '-i', file, '-c', 'copy', '-f', 'flv', url])
+}
+
+/** Publishes a file as an encoder does that connects again when it has lost the server. close() ends it. */
+export function keepPushing (file, url) {
+  let open = true
+  let current
+  const done = (async () => {
+    while (open) {
+      current = push(file, url)
+      await current.ended
+      if (open) await sleep(500)
+    }
+  })()
+  return {
+    async close () {
+      open = false
+      await stop(current, 'SIGKILL')
+      await done
+    }
+  }
 }

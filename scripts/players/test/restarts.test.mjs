@@ -11,7 +11,7 @@ import { build, serve } from '../lib/headwater.mjs'
 import { stop } from '../lib/process.mjs'
 import { readFLV, readPlaylist, sequence } from '../lib/readers.mjs'
 import { site } from '../lib/site.mjs'
-import { encode, push } from '../lib/source.mjs'
+import { encode, keepPushing, push } from '../lib/source.mjs'
 
 const RESTARTS = 20
 
@@ -104,4 +104,44 @@ describe('restarts', { concurrency: 2 }, () => {
       await origin.close()
     }
   })
+
+  // What survives a server is where its playlists stood, not their media.
+  const viewers = [
+    { name: 'TS', path: '/live/x.ts.m3u8' },
+    { name: 'fMP4', path: '/live/x.m3u8', options: { lowLatencyMode: false } },
+    // Without a segment that it knows, this player waits at the end of its parts until it is told to seek.
+    { name: 'fMP4 with low latency', path: '/live/x.m3u8', options: { lowLatencyMode: true }, todo: 'lost segments are not listed as gaps' }
+  ]
+  for (const { name, path, options, todo } of viewers) {
+    test(`the server is killed under ${name}`, { timeout: 120000, todo }, async t => {
+      const origin = await serve(binary)
+      const publisher = keepPushing(files.av, origin.publish('x'))
+      const list = readPlaylist(origin.url(name === 'TS' ? '/live/x/ts/index.m3u8' : '/live/x/fmp4/index.m3u8'))
+      const tab = await open(browser, page.url)
+      try {
+        await until(30000, () => list.segments.size >= 3, () => `three segments: ${origin.log()}`)
+        await tab.play(name, 'hls', origin.url(path), options)
+        await playsOn(tab, name)
+        const before = Math.max(...list.segments.keys())
+        const killed = Date.now()
+        await origin.kill()
+        await origin.again()
+        await until(30000, () => Math.max(...list.segments.keys()) > before && list.discontinuities() > 0,
+          () => `the playlist goes on: ${JSON.stringify([...list.segments])}`)
+        const stood = await tab.state(name)
+        const state = await playsOn(tab, name)
+        t.diagnostic(`${name}: plays on within ${Date.now() - killed} ms, errors ${summary(state)}, latency ${state.latency} s`)
+        assert.ok(state.time > stood.time)
+        assert.deepEqual(fatal(state), [])
+        assert.equal(tab.loads(), 1, 'the page was loaded again')
+        await list.close()
+        assert.deepEqual(list.wrong, [])
+        assert.equal(list.ended, false)
+        assert.equal(list.discontinuities(), 1)
+      } finally {
+        await Promise.all([tab.close(), publisher.close(), list.close()])
+        await origin.close()
+      }
+    })
+  }
 })
