@@ -36,7 +36,7 @@ func (s *session) Play(p rtmp.Play) (rtmp.View, error) {
 	if err != nil {
 		return nil, s.refusePlay(r, &rtmp.Status{Code: rtmp.PlayNotFound, Description: err.Error()})
 	}
-	if n := s.server.players.Add(1); n > int64(s.server.config.MaxPlayers) {
+	if n := s.server.players.Add(1); n > int64(s.server.limits.Load().MaxPlayers) {
 		s.server.players.Add(-1)
 		return nil, s.refusePlay(r, &rtmp.Status{Code: rtmp.PlayFailed, Description: "too many players"})
 	}

@@ -22,6 +22,7 @@ var ErrServerClosed = net.ErrClosed
 type Server struct {
 	// fixed after New
 	config  Config
+	limits  atomic.Pointer[Config] // config, or what SetLimits was given
 	engine  *rtmp.Engine
 	publish func(remux.Name, remux.Claim) (sink, error)
 	ctx     context.Context // of Authorize and of what players do; done at Shutdown
@@ -60,6 +61,7 @@ func New(c Config) (*Server, error) {
 	s.stats.total.Refused = map[string]uint64{}
 	s.stats.total.PlayRefused = map[string]uint64{}
 	s.stats.total.Ended = map[Reason]uint64{}
+	s.limits.Store(&s.config)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if c.ReadGather > 0 {
 		s.turns = turns.New(c.ReadGather)
@@ -148,7 +150,7 @@ func (s *Server) start(conn net.Conn) {
 	}
 	conn, ses.turns = inTurns(conn, s.turns)
 	watchPeer(conn)
-	ses.rtmp = s.engine.Start(conn, ses, s.config.options())
+	ses.rtmp = s.engine.Start(conn, ses, s.limits.Load().options())
 	close(ses.begun)
 }
 
@@ -160,11 +162,11 @@ func (s *Server) admit(conn net.Conn) (ses *session, over string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.count(func(st *Stats) { st.Accepted++ })
-	limit := s.config.MaxConnectionsPerAddress
+	limit := s.limits.Load().MaxConnectionsPerAddress
 	switch {
 	case s.closed:
 		return nil, ""
-	case len(s.sessions) >= s.config.MaxConnections:
+	case len(s.sessions) >= s.limits.Load().MaxConnections:
 		s.stats.count(func(st *Stats) { st.OverLimit++ })
 		return nil, "max_connections"
 	case counted && limit > 0 && s.addresses[key] >= limit:

@@ -110,7 +110,7 @@ func (s *session) claim(r PublishRequest) error {
 			grant.done(End{Reason: Refused})
 		}
 	}()
-	takeover := s.server.config.Takeover && grant.Proved
+	takeover := s.server.limits.Load().Takeover && grant.Proved
 	sink, err := s.server.publish(grant.Name, remux.Claim{Takeover: takeover, Evicted: s.stop})
 	switch {
 	case errors.Is(err, remux.ErrBusy):
