@@ -4,7 +4,7 @@ import { BITS, BLOCK, encode, WIDTH } from './clockcode.mjs'
 import { start, stop } from './process.mjs'
 
 const HEIGHT = 360
-const RATE = 30
+export const RATE = 30
 const SAMPLES = 48000
 const GOP = 2 // seconds
 
@@ -25,11 +25,13 @@ export function pushClock (url, epoch) {
   const pictures = p.child.stdin
   const sound = p.child.stdio[3]
   for (const pipe of [pictures, sound]) pipe.on('error', () => { open = false }) // it has ended
+  let late = 0
   const drawn = (async () => {
     const begun = performance.now()
     for (let n = 0; open; n++) {
       const wait = begun + n * 1000 / RATE - performance.now()
       if (wait > 0) await sleep(wait)
+      late = Math.max(late, -wait)
       sound.write(tone(n))
       if (!pictures.write(picture(n, Date.now() - epoch))) {
         await Promise.race([new Promise(resolve => pictures.once('drain', resolve)), p.ended])
@@ -37,7 +39,13 @@ export function pushClock (url, epoch) {
     }
   })()
   return {
-    process: p,
+    /** How late the latest picture since the last call was, in ms: much, where the machine has no time for us. */
+    late () {
+      const ms = late
+      late = 0
+      return ms
+    },
+    log: () => p.log,
     async close () {
       open = false
       await drawn
