@@ -2,6 +2,8 @@ package origin
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -48,15 +50,48 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Text }
 
-// private reports whether what a playlist says is not for everybody.
-func (h *Handler) private() bool { return h.config.Authorize != nil }
+// EdgeHeader carries Config.EdgeSecret.
+const EdgeHeader = "X-Headwater-Edge"
+
+// trusted says whether a request comes from an edge that decides about its viewers
+// itself.
+func (h *Handler) trusted(r *http.Request) bool {
+	if h.config.EdgeSecret == "" {
+		return false
+	}
+	got, want := sha256.Sum256([]byte(r.Header.Get(EdgeHeader))), sha256.Sum256([]byte(h.config.EdgeSecret))
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
+}
+
+// private reports whether what a playlist says is for the one who asks alone.
+func (h *Handler) private(r *http.Request) bool { return h.config.Authorize != nil && !h.trusted(r) }
+
+// withPathToken moves a token that stands in front of the path, as in
+// /token=TOKEN/APP/NAME.m3u8, to the query. There, unlike in the query, a player
+// carries it on to all that a playlist names.
+func withPathToken(r *http.Request) *http.Request {
+	rest, ok := strings.CutPrefix(r.URL.Path, "/token=")
+	token, path, more := strings.Cut(rest, "/")
+	if !ok || !more {
+		return r
+	}
+	u := *r.URL
+	u.Path = "/" + path
+	u.RawQuery = "token=" + url.QueryEscape(token) // the first one counts
+	if r.URL.RawQuery != "" {
+		u.RawQuery += "&" + r.URL.RawQuery
+	}
+	moved := r.WithContext(r.Context())
+	moved.URL = &u
+	return moved
+}
 
 // allowed asks whether the request may play. It is asked before the stream is
 // looked up, so that who may not does not learn which there are. done is to be told
 // of the end; HLS has none that can be seen.
 func (h *Handler) allowed(r *http.Request, app, name, protocol string) (done func(PlayEnd), err error) {
 	done = func(PlayEnd) {}
-	if h.config.Authorize == nil {
+	if !h.private(r) {
 		return done, nil
 	}
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr)
@@ -85,19 +120,19 @@ func (h *Handler) allowed(r *http.Request, app, name, protocol string) (done fun
 const authorizeTimeout = 10 * time.Second
 
 // privately keeps shared caches from giving an error about a stream to others.
-func (h *Handler) privately(err error) error {
+func (h *Handler) privately(r *http.Request, err error) error {
 	p, ok := errors.AsType[*problem](err)
-	if !ok || !h.private() {
+	if !ok || !h.private(r) {
 		return err
 	}
 	own := *p
-	own.cache = h.cacheControl(p.cache)
+	own.cache = h.cacheControl(r, p.cache)
 	return &own
 }
 
 // cacheControl returns the Cache-Control of an answer that Authorize has to do with.
-func (h *Handler) cacheControl(value string) string {
-	if rest, ok := strings.CutPrefix(value, "public,"); ok && h.private() {
+func (h *Handler) cacheControl(r *http.Request, value string) string {
+	if rest, ok := strings.CutPrefix(value, "public,"); ok && h.private(r) {
 		return "private," + rest
 	}
 	return value

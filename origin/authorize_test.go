@@ -124,3 +124,82 @@ func TestPlayEndsWithItsStream(t *testing.T) {
 		t.Errorf("told %+v", e)
 	}
 }
+
+// TestTokenInThePath: a token in front of the path is as good as one in the query, and
+// goes along to all that a playlist names.
+func TestTokenInThePath(t *testing.T) {
+	f := start(t, 10)
+	f.handler.config.Authorize = func(_ context.Context, r PlayRequest) (func(PlayEnd), error) {
+		if r.Query.Get("token") != "ey.J_-~" || r.App != "live" || r.Name != "x" {
+			return nil, &Refusal{http.StatusForbidden, "a token is needed"}
+		}
+		return nil, nil
+	}
+	_, bare := f.do(t, "GET", "/live/x/fmp4/index.m3u8?token=ey.J_-~")
+	for path, status := range map[string]int{
+		"/token=ey.J_-~/live/x.m3u8":                         200,
+		"/token=ey.J_-~/live/x.m3u8?token=other":             200,
+		"/token=ey.J_-~/live/x/fmp4/index.m3u8":              200,
+		"/token=ey.J_-~/live/x/fmp4/index.m3u8?_HLS_msn=1":   200,
+		"/token=ey.J_-~/live/x/fmp4/index.m3u8?_HLS_msn=x":   400,
+		"/token=ey.J_-~/live/x/fmp4/" + uris(bare)[0]:        200,
+		"/token=other/live/x.m3u8":                           403,
+		"/token=other/live/x.m3u8?token=ey.J_-~":             403,
+		"/token=/live/x.m3u8":                                403,
+		"/token=ey.J_-~":                                     404,
+		"/token=ey.J_-~/":                                    404,
+		"/token=ey.J_-~/token=ey.J_-~/live/x.m3u8":           404,
+		"/token=a%26token=ey.J_-~/live/x.m3u8":               404,
+		"/token=a%3Btoken%3Dey.J_-~/live/x.m3u8?token=other": 404,
+	} {
+		res, body := f.do(t, "GET", path)
+		if res.StatusCode != status {
+			t.Errorf("%s: %d %.60s, want %d", path, res.StatusCode, body, status)
+		}
+		if bytes.Contains(body, []byte("ey.J_-~")) {
+			t.Errorf("%s: the answer shows the token", path)
+		}
+	}
+	_, prefixed := f.do(t, "GET", "/token=ey.J_-~/live/x/fmp4/index.m3u8")
+	if !bytes.Equal(bare, prefixed) {
+		t.Error("the token changes the playlist")
+	}
+}
+
+// TestEdgeSecret: an edge that decides about its viewers gets everything, to keep for
+// all of them.
+func TestEdgeSecret(t *testing.T) {
+	f := start(t, 10)
+	asked := 0
+	f.handler.config.Authorize = func(context.Context, PlayRequest) (func(PlayEnd), error) {
+		asked++
+		return nil, &Refusal{http.StatusForbidden, "a token is needed"}
+	}
+	f.handler.config.EdgeSecret = "between-us"
+	for _, c := range []struct {
+		path, secret string
+		status       int
+		cache        string
+	}{
+		{"/live/x.m3u8", "between-us", 200, "public, max-age=1"},
+		{"/live/x/fmp4/index.m3u8", "between-us", 200, "public, max-age=1"},
+		{"/live/x/ts/index.m3u8", "between-us", 200, "public, max-age=1"},
+		{"/live/none.m3u8", "between-us", 404, "public, max-age=1"},
+		{"/live/x.m3u8", "", 403, "no-store"},
+		{"/live/x.m3u8", "between-u", 403, "no-store"},
+		{"/live/x.m3u8", "between-us2", 403, "no-store"},
+	} {
+		was := asked
+		res, _ := f.do(t, "GET", c.path, EdgeHeader, c.secret)
+		if res.StatusCode != c.status || res.Header.Get("Cache-Control") != c.cache || res.Header.Get("Vary") != "" && c.status != 200 {
+			t.Errorf("%s with %q: %d, %v", c.path, c.secret, res.StatusCode, res.Header)
+		}
+		if (asked == was) != (c.secret == "between-us") {
+			t.Errorf("%s with %q: asked %d times", c.path, c.secret, asked-was)
+		}
+	}
+	f.handler.config.EdgeSecret = ""
+	if res, _ := f.do(t, "GET", "/live/x.m3u8", EdgeHeader, ""); res.StatusCode != 403 {
+		t.Errorf("without a secret an empty one is as good as any: %d", res.StatusCode)
+	}
+}

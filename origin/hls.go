@@ -28,7 +28,7 @@ func (h *Handler) multivariant(w http.ResponseWriter, r *http.Request, s *remux.
 	if err != nil {
 		return explain(err)
 	}
-	serve(w, r, o, playlistType, h.cacheControl(playlistCache(ix)))
+	serve(w, r, o, playlistType, h.cacheControl(r, playlistCache(ix)))
 	return nil
 }
 
@@ -52,7 +52,7 @@ func (h *Handler) media(w http.ResponseWriter, r *http.Request, s *remux.Stream,
 	if err != nil {
 		return explain(err)
 	}
-	serve(w, r, o, playlistType, h.cacheControl(cache))
+	serve(w, r, o, playlistType, h.cacheControl(r, cache))
 	return nil
 }
 

@@ -35,6 +35,9 @@ type Config struct {
 	// which may be nil, is told once of an HTTP-FLV viewer's end and must not wait.
 	// nil: everybody may, and shared caches may keep playlists.
 	Authorize func(ctx context.Context, r PlayRequest) (done func(PlayEnd), err error)
+	// EdgeSecret is what an edge sends in EdgeHeader that decides itself who may play:
+	// it is given everything, and may keep it for all its viewers. "": there is none.
+	EdgeSecret string
 	// Demand is asked for a stream that nobody publishes here when a playlist or an
 	// endless body of it is wanted; it may fetch it from elsewhere. It returns nil if
 	// it has not come when ctx is done, or never will. nil: nobody is asked.
@@ -136,6 +139,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, &problem{status: http.StatusMethodNotAllowed, cache: "public, max-age=1", reason: "only GET, HEAD and OPTIONS are answered here"})
 		return
 	}
+	r = withPathToken(r)
 	if err := h.route(w, r); err != nil {
 		h.fail(w, r, err)
 	}
@@ -153,14 +157,14 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request) error {
 		if h.config.Full != nil && h.config.Full() {
 			return unavailable("the server is short of memory")
 		}
-		return h.privately(h.routeStream(w, r, parts[0], parts[1]))
+		return h.privately(r, h.routeStream(w, r, parts[0], parts[1]))
 	case 4:
 		format, ok := formats[parts[2]]
 		if !ok {
 			break
 		}
 		if parts[3] == "index.m3u8" {
-			return h.privately(h.mediaOf(w, r, parts[0], parts[1], format))
+			return h.privately(r, h.mediaOf(w, r, parts[0], parts[1], format))
 		}
 		s, err := h.stream(parts[0], parts[1])
 		if err != nil {

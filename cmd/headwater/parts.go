@@ -79,6 +79,7 @@ func originConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 		MaxViewers: cfg.HTTP.MaxViewers,
 		StartHold:  cfg.HTTP.StartHold,
 		Stale:      cfg.HLS.Stale,
+		EdgeSecret: string(cfg.Play.EdgeSecret),
 	}
 	if cfg.Access().LimitsPlay() {
 		c.Authorize = authorizePlay(policy, log)

@@ -47,9 +47,10 @@ type Key struct {
 
 // Playing says who may play.
 type Playing struct {
-	Access string    `yaml:"access"` // open, or protected: a token or JWT is needed
-	Allow  []Network `yaml:"allow"`
-	Deny   []Network `yaml:"deny"`
+	Access     string    `yaml:"access"`      // open, or protected: a token or JWT is needed
+	EdgeSecret Secret    `yaml:"edge_secret"` // what an edge sends that decides about its viewers itself; "": none does
+	Allow      []Network `yaml:"allow"`
+	Deny       []Network `yaml:"deny"`
 }
 
 // Tokens are permissions that this program signs itself.

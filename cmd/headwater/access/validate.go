@@ -25,6 +25,9 @@ func (c Config) Validate() []Problem {
 	var v validator
 	v.publishing(c.Publish)
 	v.oneOf("play.access", c.Play.Access, "open", "protected")
+	if err := checkUnreserved(string(c.Play.EdgeSecret)); err != nil {
+		v.report("play.edge_secret", "%v", err)
+	}
 	v.keys("tokens.secrets", c.Tokens.Secrets, true, checkSigning)
 	v.between("tokens.max_age", c.Tokens.MaxAge, time.Minute, 10*365*24*time.Hour)
 	v.jwt(c.JWT)
