@@ -204,8 +204,8 @@ func (s *Stream) publish(now time.Time, ended bool) {
 	s.index.Store(ix)
 }
 
-// frameSlab is how many frames are allocated together.
-const frameSlab = 64
+// frameSlab is how many frames are allocated together, and so let go together.
+const frameSlab = 16
 
 // breakOff tells the timeline that a discontinuity follows.
 func (s *Stream) breakOff(now time.Time) {
