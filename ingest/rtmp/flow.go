@@ -19,6 +19,8 @@ const (
 	// flowPause is how long a peer is not read at a stretch. The session's other
 	// deadlines go on meanwhile.
 	flowPause = 50 * time.Millisecond
+	// flowLeast is what may be read at once of a peer with the lowest rate.
+	flowLeast = 64 << 10
 )
 
 // flow holds a peer to a rate by not reading faster; the peer's own network
@@ -42,7 +44,7 @@ func (f *flow) room(n int) int {
 	if f.rate == 0 {
 		return n
 	}
-	return min(n, max(maxReaderSize, int(f.rate/4)))
+	return min(n, max(flowLeast, int(f.rate/4)))
 }
 
 // took counts n bytes that came in at now.
@@ -95,6 +97,9 @@ func (f *flow) exceeded(now time.Time) bool {
 // throttle waits until the peer may be read again. A peer that wanted more than
 // its rate for too long is told so, and an error ends the session.
 func (g *guard) throttle() error {
+	if g.flow.since.IsZero() { // the burst is not used up
+		return nil
+	}
 	now := time.Now()
 	if g.flow.exceeded(now) {
 		err := fmt.Errorf("%w: more than %s for %s", ErrBitrate, g.flow.rateText(), g.flow.grace)

@@ -3,8 +3,10 @@ package rtmp
 import "io"
 
 const (
-	readerSize    = 4 << 10  // first size of a reader's buffer
-	maxReaderSize = 64 << 10 // and what it grows to while reads fill it
+	readerSize = 4 << 10 // first size of a reader's buffer
+	// maxReaderSize is what it grows to while reads fill it. More saves few reads: but
+	// for key frames there is less to be read at a time.
+	maxReaderSize = 16 << 10
 )
 
 // reader is a buffered reader that is as large as the traffic makes it: it

@@ -162,7 +162,7 @@ func Default() Config {
 			FirstMediaTimeout:        30 * time.Second,
 			IdleTimeout:              30 * time.Second,
 			WriteTimeout:             5 * time.Second,
-			ReadGather:               15 * time.Millisecond,
+			ReadGather:               20 * time.Millisecond,
 			PlayGather:               100 * time.Millisecond,
 			PlayHold:                 3 * time.Second,
 		},
