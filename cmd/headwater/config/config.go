@@ -36,6 +36,7 @@ type Config struct {
 	JWT           access.JWT       `yaml:"jwt"`
 	Callbacks     access.Callbacks `yaml:"callbacks"`
 	Relay         relay.Config     `yaml:"relay"`
+	Twin          Twin             `yaml:"twin"`
 	HLS           HLS              `yaml:"hls"`
 	Stream        Stream           `yaml:"stream"`
 	Limits        Limits           `yaml:"limits"`
@@ -109,6 +110,12 @@ type Admin struct {
 type Publish struct {
 	access.Publishing
 	Takeover bool `yaml:"takeover"` // a second publisher that has shown a right to its name replaces the first; false: it is refused
+}
+
+// Twin is a second origin that gets the same tags.
+type Twin struct {
+	URL   string `yaml:"url"`   // of its admin listener; "": there is none
+	Token Secret `yaml:"token"` // its admin token
 }
 
 // HLS is how streams are cut.

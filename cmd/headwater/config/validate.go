@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"headwater/cmd/headwater/twin"
 )
 
 // validate checks every value and the relations between them, once.
@@ -36,6 +38,12 @@ func (l *loader) validate() {
 	for _, p := range c.Relay.Validate() {
 		l.report(p.Text, p.Key)
 	}
+	if c.Twin.URL != "" {
+		if err := (twin.Config{URL: c.Twin.URL}).Validate(); err != nil {
+			l.report(err.Error(), "twin.url")
+		}
+	}
+	l.unreserved("twin.token", string(c.Twin.Token))
 	if c.Data == "" {
 		l.report("is empty; name a folder", "data")
 	}
