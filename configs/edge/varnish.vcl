@@ -21,7 +21,7 @@ sub vcl_recv {
   }
   unset req.http.Cookie;
   unset req.http.Authorization;
-  if (req.url ~ "^/[A-Za-z0-9._~-]+/[A-Za-z0-9._~-]+\.flv(\?|$)") {
+  if (req.url ~ "^/[A-Za-z0-9._~-]+/[A-Za-z0-9._~-]+\.(flv|ts)(\?|$)") {
     return (pipe); # it has no end
   }
   # Keep the delivery directives and nothing else, always in the same order.
@@ -53,6 +53,10 @@ sub vcl_hash {
 
 sub vcl_pipe {
   set bereq.http.Connection = "close";
+  if (req.http.Upgrade) { # a WebSocket
+    set bereq.http.Upgrade = req.http.Upgrade;
+    set bereq.http.Connection = req.http.Connection;
+  }
 }
 
 sub vcl_backend_response {
