@@ -37,9 +37,9 @@ func checkName(s string) error {
 	case s == "." || s == "..":
 		return fmt.Errorf("%q is not a name", s)
 	}
-	for i := range len(s) {
-		if !isNameByte(s[i]) {
-			return fmt.Errorf("holds %q; only A-Z a-z 0-9 . _ ~ - are allowed", s[i])
+	for _, c := range s {
+		if c > 0x7f || !isNameByte(byte(c)) {
+			return fmt.Errorf("holds %q; only A-Z a-z 0-9 . _ ~ - are allowed", c)
 		}
 	}
 	return nil

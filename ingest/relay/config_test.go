@@ -92,7 +92,7 @@ func TestValidate(t *testing.T) {
 		{Config{Push: []Push{{Name: "live/*", URL: good}, {Name: "*/*", URLFile: "x"}, {Name: "a/b", URLEnv: "X"}}}, nil},
 		{Config{Pull: []Pull{{Name: "live/*", URL: good}, {Name: "live/x", URL: good, Always: true, Idle: time.Minute}}}, nil},
 		{Config{Push: []Push{{Name: "live", URL: good}}}, []string{"relay.push: entry 1: name: is neither APP/NAME nor a pattern such as live/*"}},
-		{Config{Push: []Push{{Name: "live/*", URL: good}, {Name: "live/ü", URL: good}}}, []string{`relay.push: entry 2: stream name: holds 'Ã'; only A-Z a-z 0-9 . _ ~ - are allowed`}},
+		{Config{Push: []Push{{Name: "live/*", URL: good}, {Name: "live/ü", URL: good}}}, []string{`relay.push: entry 2: stream name: holds 'ü'; only A-Z a-z 0-9 . _ ~ - are allowed`}},
 		{Config{Push: []Push{{Name: "live/*"}}}, []string{"relay.push: entry 1: needs one of url, url_file and url_env"}},
 		{Config{Push: []Push{{Name: "live/*", URL: good, URLEnv: "X"}}}, []string{"relay.push: entry 1: needs one of url, url_file and url_env"}},
 		{Config{Pull: []Pull{{Name: "live/*", URL: "rtmp://h/a"}}}, []string{"relay.pull: entry 1: url: is not rtmp://HOST/APP/NAME"}},

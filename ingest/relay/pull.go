@@ -115,7 +115,7 @@ func (p *pull) run(ctx context.Context) {
 	retry.most = min(retry.most, pullRetryMost)
 	for {
 		began := time.Now()
-		err := p.session(ctx)
+		err := p.survive(func() error { return p.session(ctx) })
 		if ctx.Err() != nil {
 			return
 		}

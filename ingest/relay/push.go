@@ -68,7 +68,7 @@ func (p *push) run(ctx context.Context) {
 	retry := p.relay.retry
 	for p.awaitPublisher(ctx) {
 		began := time.Now()
-		err := p.session(ctx)
+		err := p.survive(func() error { return p.session(ctx) })
 		if errors.Is(err, io.EOF) || ctx.Err() != nil {
 			return
 		}
@@ -125,8 +125,7 @@ func (p *push) session(ctx context.Context) error {
 	sending, stop := context.WithCancelCause(ctx)
 	var reading sync.WaitGroup
 	reading.Go(func() {
-		_, err := c.Next()
-		stop(&closedError{err})
+		stop(&closedError{p.survive(func() error { _, err := c.Next(); return err })})
 	})
 	err = f.Run(sending, to)
 	if errors.Is(err, io.EOF) || ctx.Err() != nil {

@@ -27,6 +27,11 @@ var errNoHeader = errors.New("no PROXY header")
 // address; ok is false where the header names none, as for the proxy's own
 // health checks.
 func readHeader(r io.Reader) (client netip.AddrPort, ok bool, err error) {
+	defer func() { // it runs on a goroutine of its own, on bytes of the network
+		if v := recover(); v != nil {
+			client, ok, err = netip.AddrPort{}, false, fmt.Errorf("parse PROXY header: panic: %v", v)
+		}
+	}()
 	text, err := headerBytes(r)
 	if err != nil {
 		return client, false, err

@@ -113,6 +113,17 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+type panicReader struct{}
+
+func (panicReader) Read([]byte) (int, error) { panic("a fault of ours") }
+
+// TestReadHeaderSurvives: a fault refuses a connection, and does not end the server.
+func TestReadHeaderSurvives(t *testing.T) {
+	if _, ok, err := readHeader(panicReader{}); ok || err == nil {
+		t.Errorf("got %v, %v", ok, err)
+	}
+}
+
 func FuzzReadHeader(f *testing.F) {
 	for _, h := range headers {
 		f.Add([]byte(h.text))
