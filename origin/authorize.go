@@ -18,7 +18,7 @@ import (
 type PlayRequest struct {
 	Remote    netip.AddrPort
 	App, Name string // as in the URL; there may be no such stream
-	Protocol  string // hls or http-flv
+	Protocol  string // hls, http-flv, ws-flv or http-ts
 	Player    string // User-Agent
 	Page      string // Referer
 	Query     url.Values

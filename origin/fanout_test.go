@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"headwater/origin/fanout"
 	"headwater/remux"
 	"headwater/remux/flv"
 )
@@ -78,9 +79,8 @@ func TestViewerThatPauses(t *testing.T) {
 	for _, proto := range []string{"HTTP/1.1", "HTTP/1.0"} {
 		t.Run(proto, func(t *testing.T) {
 			f := start(t, 3)
-			for _, l := range f.handler.fanout.loops {
-				l.pause = 0 // the stream runs forty times as fast as it should
-			}
+			f.handler.fanout.Close()
+			f.handler.fanout = fanout.New(fanout.Config{SkipPause: 1}) // the stream runs forty times as fast as it should
 			slow := f.open(t, proto)
 			other, err := http.Get(f.server.URL + "/live/x.flv")
 			if err != nil {
@@ -143,7 +143,7 @@ func TestViewerTooSlow(t *testing.T) {
 		}
 		large(t, f.publisher, from, from+1000)
 		if from%20_000 == 0 { // a little at a time, so that it is skipped again and again
-			if _, err := io.CopyN(io.Discard, conn, 4<<20); err != nil {
+			if _, err := io.CopyN(io.Discard, conn, 1<<20); err != nil {
 				break
 			}
 		}
@@ -175,9 +175,8 @@ func TestViewerThatLeavesIsNoticed(t *testing.T) {
 // With no gathering a frame is written when it arrives.
 func TestFramesAreSentAtOnce(t *testing.T) {
 	f := start(t, 3)
-	l := f.handler.fanout.loops[0]
-	if l.gather != 0 {
-		t.Fatalf("gathers %v", l.gather)
+	if g := f.handler.config.FLVGather; g != 0 {
+		t.Fatalf("gathers %v", g)
 	}
 	res, err := http.Get(f.server.URL + "/live/x.flv")
 	if err != nil {

@@ -1,5 +1,6 @@
 // Package origin answers viewers and CDN edges: HLS playlists and segments, and
-// HTTP-FLV. It reads streams from package remux and never writes to one.
+// bodies without an end, FLV over HTTP and WebSocket and MPEG-TS over HTTP (package
+// fanout). It reads streams from package remux and never writes to one.
 //
 // Nothing in an answer depends on who asks: no cookies, no redirects, no
 // session, no query parameter that changes a body. Whatever the answer, errors
@@ -16,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"headwater/origin/fanout"
 	"headwater/remux"
 )
 
@@ -24,15 +26,15 @@ type Config struct {
 	Registry   *remux.Registry
 	Logger     *slog.Logger
 	CORSOrigin string // Access-Control-Allow-Origin; empty: no CORS headers
-	// FLVGather is how long frames are gathered before they are written to an
-	// HTTP-FLV viewer together. 0 writes each at once.
+	// FLVGather is how long frames are gathered before they are written together to
+	// viewers of endless bodies. 0 writes each at once.
 	FLVGather time.Duration
-	// MaxViewers bounds the HTTP-FLV viewers at one time; 0: no bound.
+	// MaxViewers bounds the viewers of endless bodies at one time; 0: no bound.
 	MaxViewers int
 	// Authorize decides who may play: it is asked for each multivariant and media
-	// playlist and each HTTP-FLV viewer, not for segments, parts and init sections,
+	// playlist and each viewer of an endless body, not for segments, parts and init sections,
 	// whose names only a playlist tells. A *Refusal is answered as it says. done,
-	// which may be nil, is told once of an HTTP-FLV viewer's end and must not wait.
+	// which may be nil, is told once of such a viewer's end and must not wait.
 	// nil: everybody may, and shared caches may keep playlists.
 	Authorize func(ctx context.Context, r PlayRequest) (done func(PlayEnd), err error)
 	// EdgeSecret is what an edge sends in EdgeHeader that decides itself who may play:
@@ -58,7 +60,7 @@ type Handler struct {
 	config Config
 	log    *slog.Logger
 
-	fanout  *fanout
+	fanout  *fanout.Fanout
 	viewers gate         // of endless bodies
 	waiting atomic.Int64 // HLS requests that wait for what is not there yet
 
@@ -71,7 +73,7 @@ const maxWaiting = 20000
 
 // New returns a Handler. Shutdown ends what it has started.
 func New(c Config) *Handler {
-	h := &Handler{config: c, log: c.Logger, fanout: newFanout(c.FLVGather), viewers: gate{limit: c.MaxViewers}}
+	h := &Handler{config: c, log: c.Logger, fanout: fanout.New(fanout.Config{Gather: c.FLVGather}), viewers: gate{limit: c.MaxViewers}}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -79,10 +81,10 @@ func New(c Config) *Handler {
 	return h
 }
 
-// Viewers returns how many HTTP-FLV viewers are attached.
+// Viewers returns how many viewers of endless bodies are attached.
 func (h *Handler) Viewers() int { return h.viewers.count() }
 
-// Shutdown waits for HTTP-FLV viewers, whose connections http.Server.Shutdown does
+// Shutdown waits for viewers of endless bodies, whose connections http.Server.Shutdown does
 // not know of, to read what is left of their streams (Registry.Close ends those).
 // When ctx is done first, it cuts them off and returns its error.
 func (h *Handler) Shutdown(ctx context.Context) error {
@@ -94,7 +96,7 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 		err = ctx.Err()
 	}
 	h.cancel()
-	h.fanout.close()
+	h.fanout.Close()
 	<-done
 	return err
 }
@@ -173,18 +175,26 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request) error {
 		s.Touch()
 		return h.object(w, r, s, format, parts[3])
 	}
-	return notFound("no such path; streams are at /APP/NAME.m3u8 and /APP/NAME.flv")
+	return errNoPath
 }
+
+var errNoPath = notFound("no such path; streams are at /APP/NAME.m3u8, /APP/NAME.flv and /APP/NAME.ts")
 
 var formats = map[string]remux.Format{"fmp4": remux.FMP4, "ts": remux.TS}
 
 func (h *Handler) routeStream(w http.ResponseWriter, r *http.Request, app, file string) error {
 	if name, ok := strings.CutSuffix(file, ".flv"); ok {
-		return h.flvOf(w, r, app, name)
+		if isWebSocket(r) {
+			return h.liveOf(w, r, app, name, webSocketFLV)
+		}
+		return h.liveOf(w, r, app, name, httpFLV)
+	}
+	if name, ok := strings.CutSuffix(file, ".ts"); ok {
+		return h.liveOf(w, r, app, name, httpTS)
 	}
 	name, ok := strings.CutSuffix(file, ".m3u8")
 	if !ok {
-		return notFound("no such path; streams are at /APP/NAME.m3u8 and /APP/NAME.flv")
+		return errNoPath
 	}
 	format := remux.FMP4
 	if short, ok := strings.CutSuffix(name, ".ts"); ok {
@@ -211,19 +221,6 @@ func (h *Handler) mediaOf(w http.ResponseWriter, r *http.Request, app, name stri
 		return err
 	}
 	return h.media(w, r, s, f)
-}
-
-func (h *Handler) flvOf(w http.ResponseWriter, r *http.Request, app, name string) error {
-	done, err := h.allowed(r, app, name, "http-flv")
-	if err != nil {
-		return err
-	}
-	s, err := h.wanted(r.Context(), app, name)
-	if err != nil {
-		done(PlayEnd{Reason: "refused"})
-		return err
-	}
-	return h.flv(w, r, s, done)
 }
 
 // stream looks a name up and leaves nothing behind where there is none.

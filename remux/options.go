@@ -67,3 +67,7 @@ func DefaultOptions() Options {
 		MaxLagBytes:        32 << 20,
 	}
 }
+
+// MaxLag returns how far behind a viewer of the stream may fall before it goes on at
+// the newest key frame: in media time and in bytes.
+func (s *Stream) MaxLag() (time.Duration, int64) { return s.options.MaxLag, s.options.MaxLagBytes }

@@ -59,7 +59,7 @@ func TestSections(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", test.name, err)
 		}
-		got, want := appendPMT(nil, &p), unhex(t, test.want)
+		got, want := appendPMT(nil, &p, p.version()), unhex(t, test.want)
 		if !bytes.HasPrefix(got, want) || len(got) > len(want)+4 || crc32(got) != 0 {
 			t.Errorf("%s: PMT % x, want % x", test.name, got, want)
 		}
@@ -75,7 +75,7 @@ func TestTimedSection(t *testing.T) {
 	p.metadata = true
 	want := unhex(t, "02b042 0001eb0000 e100f011 250fffff49443320ff4944332000"+"1f0001"+
 		"1be100f000 87e101f006050445414333 15e102f00f 260dffff49443320ff49443320000f")
-	got := appendPMT(nil, &p)
+	got := appendPMT(nil, &p, p.version())
 	if !bytes.HasPrefix(got, want) || len(got) != len(want)+4 || crc32(got) != 0 {
 		t.Errorf("PMT % x, want % x", got, want)
 	}

@@ -14,10 +14,12 @@ type checker struct {
 	streamTypes map[int]byte // what the PMT has to list: PID → stream_type
 	independent bool         // each segment with video begins with an IDR picture
 	opaque      bool         // payloads are noise: do not look into them
+	endless     bool         // pieces of a Stream in place of segments
 
-	problems []string
-	segment  int
-	packet   int
+	problems        []string
+	discontinuities int // packets with the indicator, of a Stream
+	segment         int
+	packet          int
 
 	counters map[int]byte // last continuity counter of each PID
 	payloads map[int]int  // packets with payload of each PID in this segment
@@ -82,6 +84,9 @@ func (c *checker) add(b []byte) {
 	for pid := range c.open {
 		c.finish(pid)
 	}
+	if c.endless {
+		return
+	}
 	for pid, n := range c.payloads {
 		if _, media := c.streamTypes[pid]; media {
 			if n%16 != 0 {
@@ -107,10 +112,14 @@ func (c *checker) readPacket(p []byte) {
 	if p[1]&0xa0 != 0 || p[3]&0xc0 != 0 {
 		c.complain("error, priority or scrambling bits % x", p[:4])
 	}
-	if c.packet < 2 && pid != [2]int{0, testPMTPID}[c.packet] {
+	if !c.endless && c.packet < 2 && pid != [2]int{0, testPMTPID}[c.packet] {
 		c.complain("PID %#x in place of a table", pid)
 	}
-	c.checkCounter(pid, p[3]&15, hasPayload)
+	if c.endless && hasAdaptation && p[4] > 0 && p[5]&0x80 != 0 {
+		c.counters[pid] = p[3] & 15 // that is what the indicator is for
+	} else {
+		c.checkCounter(pid, p[3]&15, hasPayload)
+	}
 	body, randomAccess := p[4:], false
 	if hasAdaptation {
 		n := int(body[0]) + 1
@@ -121,7 +130,7 @@ func (c *checker) readPacket(p []byte) {
 		randomAccess = c.readAdaptation(pid, body[1:n])
 		body = body[n:]
 	}
-	if pid == c.clockPID() && (!hasAdaptation || p[5]&0x10 == 0) && !c.clockSeen() {
+	if !c.endless && pid == c.clockPID() && (!hasAdaptation || p[5]&0x10 == 0) && !c.clockSeen() {
 		c.complain("first packet of the clock's PID has no PCR")
 		c.payloads[-1]++ // once is enough
 	}
@@ -150,6 +159,10 @@ func (c *checker) readAdaptation(pid int, field []byte) (randomAccess bool) {
 		return false
 	}
 	flags, rest := field[0], field[1:]
+	if c.endless && flags == 0x80 {
+		c.discontinuities++
+		return false
+	}
 	if flags&^0x50 != 0 {
 		c.complain("adaptation flags %#x", flags)
 	}

@@ -40,10 +40,11 @@ func newMuxer(w packetWriter, p program, s *Segment, start time.Duration) muxer 
 	m := muxer{
 		w:        w,
 		program:  p,
-		video:    videoQueue{track: p.video, rest: s.Video, shift: shift(s.Video)},
+		video:    videoQueue{track: p.video, rest: s.Video},
 		metadata: metadataQueue{rest: s.Metadata},
 		start:    ticks(int64(start), int64(time.Second)),
 	}
+	m.video.shift = m.video.shiftFor(s.Video)
 	m.w.counters[patStream] = uint8(s.Sequence & 15)
 	m.w.counters[pmtStream] = uint8(s.Sequence & 15)
 	m.end = max(m.start+1, ticks(int64(s.End), int64(time.Second)))
@@ -56,7 +57,13 @@ func newMuxer(w packetWriter, p program, s *Segment, start time.Duration) muxer 
 
 // run writes the segment.
 func (m *muxer) run() {
-	m.tables()
+	m.tables(m.program.version())
+	m.samples()
+	m.advanceClock(m.end)
+}
+
+// samples writes what the queues hold.
+func (m *muxer) samples() {
 	m.video.advance()
 	m.audio.advance()
 	m.metadata.advance()
@@ -72,19 +79,19 @@ func (m *muxer) run() {
 		}
 	}
 	m.writeMetadata(math.MaxInt64)
-	m.advanceClock(m.end)
 }
 
-func (m *muxer) tables() {
+// tables writes PAT and PMT.
+func (m *muxer) tables(version byte) {
 	var buf [bodySize]byte
 	m.w.section(patStream, appendPAT(buf[:0]))
-	m.w.section(pmtStream, appendPMT(buf[:0], &m.program))
+	m.w.section(pmtStream, appendPMT(buf[:0], &m.program, version))
 }
 
 func (m *muxer) writeVideo() {
 	q := &m.video
 	pcr := m.clock(videoStream, q.dts)
-	dts := q.dts + q.shift
+	dts := q.decodeTime()
 	header := pes{streamID: streamIDVideo, payload: q.unit.size, pts: max(q.pts, dts) + Offset, dts: dts + Offset}
 	if m.begin(videoStream, &header, pcr, q.unit.key) {
 		q.unit.write(&m.w)
@@ -164,26 +171,40 @@ type videoQueue struct {
 	rest  []av.Sample
 	shift int64 // to be added to each dts when it is written; not above 0
 
-	ok   bool // the fields below hold the next access unit
-	unit accessUnit
-	pts  int64
-	dts  int64
+	wrote   bool // written holds
+	written int64
+
+	ok    bool // the fields below hold the next access unit
+	begun bool // dts is that of the one before, if not of this one
+	unit  accessUnit
+	pts   int64
+	dts   int64
 }
 
 // advance moves on to the next frame that can be written.
 func (q *videoQueue) advance() {
-	first := !q.ok
 	q.ok = false
 	for len(q.rest) > 0 && !q.ok {
 		s := &q.rest[0]
 		q.rest = q.rest[1:]
 		q.unit = newAccessUnit(q.track, s.Frame)
 		if q.unit.size > 0 {
-			q.dts = decodeTime(s, q.dts, first)
+			q.dts = decodeTime(s, q.dts, !q.begun)
 			q.pts = s.Time + ticks(int64(s.CTS), int64(time.Second))
-			q.ok = true
+			q.ok, q.begun = true, true
 		}
 	}
+}
+
+// decodeTime returns the decode time as it is written. A shift that grows in the
+// middle of an endless stream must not turn it back.
+func (q *videoQueue) decodeTime() int64 {
+	dts := q.dts + q.shift
+	if q.wrote {
+		dts = max(dts, q.written+1)
+	}
+	q.wrote, q.written = true, dts
+	return dts
 }
 
 // decodeTime is the sample's, except that of two samples with one time the later
@@ -195,14 +216,14 @@ func decodeTime(s *av.Sample, before int64, first bool) int64 {
 	return max(s.Time, before+1)
 }
 
-// shift returns what to add to all decode times of a segment so that none is
-// after its presentation: an encoder may send composition times below 0, and
-// the transport stream cannot. Presentation times stay exact.
-func shift(samples []av.Sample) (by int64) {
-	var dts int64
+// shiftFor returns what to add to all decode times of the samples, which come next,
+// so that none is after its presentation: an encoder may send composition times
+// below 0, and the transport stream cannot. Presentation times stay exact.
+func (q *videoQueue) shiftFor(samples []av.Sample) (by int64) {
+	dts := q.dts
 	for i := range samples {
 		s := &samples[i]
-		dts = decodeTime(s, dts, i == 0)
+		dts = decodeTime(s, dts, i == 0 && !q.begun)
 		by = min(by, s.Time+ticks(int64(s.CTS), int64(time.Second))-dts)
 	}
 	return max(by, -maxShift)

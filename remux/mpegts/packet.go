@@ -21,8 +21,9 @@ const (
 	headerAdaptation = 0x20
 	headerPayload    = 0x10
 
-	adaptationRandomAccess = 0x40
-	adaptationPCR          = 0x10
+	adaptationDiscontinuity = 0x80
+	adaptationRandomAccess  = 0x40
+	adaptationPCR           = 0x10
 )
 
 // adaptationLen is an adaptation field without stuffing: its length and flags.
@@ -204,6 +205,14 @@ func (w *packetWriter) clock(st stream, pcr int64) {
 	}
 	w.header(st, headerAdaptation, w.counters[st]-1)
 	w.adaptation(bodySize, pcr, false)
+}
+
+// discontinuity appends a packet that has nothing but the discontinuity_indicator,
+// and the counter of the packet with payload that should have been before the next.
+func (w *packetWriter) discontinuity(st stream) {
+	w.header(st, headerAdaptation, w.counters[st]-1)
+	w.dst = append(w.dst, bodySize-1, adaptationDiscontinuity)
+	w.dst = append(w.dst, stuffing[:bodySize-adaptationLen]...)
 }
 
 // section appends a packet with one whole PSI section (2.4.4).

@@ -41,9 +41,9 @@ func appendPAT(dst []byte) []byte {
 }
 
 // appendPMT appends the program map section (2.4.4.8).
-func appendPMT(dst []byte, p *program) []byte {
+func appendPMT(dst []byte, p *program, version byte) []byte {
 	start := len(dst)
-	dst = appendSectionHeader(dst, tablePMT, programNumber, p.version())
+	dst = appendSectionHeader(dst, tablePMT, programNumber, version)
 	dst = binary.BigEndian.AppendUint16(dst, 0xe000|pids[p.clockStream()])
 	info := ""
 	if p.metadata {

@@ -1,0 +1,48 @@
+// Package fanout writes live streams as bodies without an end, FLV or MPEG-TS, to
+// viewers: over HTTP/1 on plain TCP from a few loops, over TLS, WebSocket and HTTP/2
+// likewise, and with the same bytes for all.
+//
+// # Feeds
+//
+// A feed is one stream in one format. Once a turn, which is as long as frames are
+// gathered, whoever comes first takes what is new and makes one block of it: one
+// piece of memory, wrapped as an HTTP chunk, whose middle is the bare payload; the
+// header of a WebSocket message is kept beside it. A block ends in front of a key
+// frame, so that viewers can begin there. Blocks are immutable and linked from old to
+// new. The feed has the newest one and the newest to begin with, a viewer has the one
+// that it was sent last, and what nobody has any more is garbage: that is all the
+// bookkeeping there is.
+//
+// A viewer that is in step, and nearly all are, gets the newest block with one write,
+// and a pointer is set. One that is not walks the links. When it is further behind
+// than the stream allows it is linked to the newest key frame instead, behind the
+// block of which it has a part already; if that happens twice within half a minute it
+// is closed. While there is no newer key frame it may fall behind twice as far; then
+// it waits for the next. So one who never reads holds on to blocks that others hold
+// too, for ten seconds, and to no more than 512 KB in the kernel.
+//
+// # What it costs
+//
+// Measured against a C program of one thread that writes blocks of the same size to
+// each viewer and does nothing else, 1,000 viewers of 2.15 Mbit/s, CPU seconds a GB
+// on a busy machine with two cores: at 100 ms 0.37 against 0.30, at 350 ms 0.23
+// against 0.16. Before, with the viewers' own cursors and a writev of the frames, it
+// was 0.48 and 0.30. What made the difference, in this order:
+//
+//   - One contiguous block in place of a list of frames: the kernel copies a long
+//     piece faster than many short ones, and they stay in the cache.
+//   - No lock, map, list of pieces, closure or clock for each viewer. The loop takes
+//     one per cent of the time of a turn; all else is the kernel's.
+//   - The turns of all loops are at the same times, so that a feed is packed once.
+//
+// The socket's number is used directly, without the locks of package net: a loop is
+// the only one to use and close its connections.
+//
+// A viewer costs 2 KB of memory beside what the kernel keeps.
+//
+// # Connections of other kinds
+//
+// A connection that a loop cannot write to, one over TLS or a stream of HTTP/2, has a
+// goroutine (Run, RunConn) that takes the same blocks by the same rules at the same
+// times, and waits in its writes.
+package fanout

@@ -1,0 +1,160 @@
+package fanout
+
+import (
+	"net"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"headwater/remux"
+)
+
+// Config says how a Fanout works.
+type Config struct {
+	// Gather is how long frames are gathered before they are written together. 0
+	// writes each at once.
+	Gather time.Duration
+	// SkipPause is how long a viewer has to keep up after it was skipped ahead before
+	// that may happen again; else it is closed. 0: 30 s.
+	SkipPause time.Duration
+}
+
+// Fanout has the feeds and the loops.
+type Fanout struct {
+	// fixed
+	config Config
+	began  time.Time
+	loops  []*loop
+
+	mu     sync.Mutex
+	feeds  map[feedKey]*feed // that have viewers; guarded by mu
+	next   int               // loop that the next viewer goes to; guarded by mu
+	closed bool              // guarded by mu
+	ended  sync.WaitGroup
+}
+
+// Viewer is who wants a stream, and how.
+type Viewer struct {
+	Stream  *remux.Stream
+	Format  Format
+	Framing Framing
+	Head    []byte // sent before all else, as it is
+}
+
+// End is how it went.
+type End struct {
+	Reason error  // io.EOF: the stream has ended, and the viewer has all of it
+	Bytes  uint64 // of media
+	Skips  int    // how often it was too slow
+}
+
+// New starts the loops, one a core.
+func New(c Config) *Fanout {
+	if c.SkipPause == 0 {
+		c.SkipPause = skipPause
+	}
+	now := time.Now()
+	f := &Fanout{config: c, began: now, feeds: map[feedKey]*feed{}}
+	if c.Gather > 0 { // turns are at the same times as those of others that gather
+		f.began = now.Add(-time.Duration(now.UnixNano()) % c.Gather)
+	}
+	for range runtime.GOMAXPROCS(0) {
+		l := &loop{
+			fanout: f,
+			wake:   make(chan struct{}, 1),
+			quit:   make(chan struct{}),
+			groups: map[*feed]*group{},
+		}
+		f.loops = append(f.loops, l)
+		f.ended.Go(l.run)
+	}
+	return f
+}
+
+// Serve hands a plain TCP connection over; left is called once, from another
+// goroutine, when the viewer is gone and conn is closed, and must not wait. Serve
+// reports false, and does nothing, where conn is of another kind or after Close.
+func (f *Fanout) Serve(conn net.Conn, v Viewer, left func(End)) bool {
+	c, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	fd := -1
+	if err := raw.Control(func(p uintptr) { fd = int(p) }); err != nil {
+		return false
+	}
+	boundSendBuffer(fd)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return false
+	}
+	w := &viewer{conn: conn, fd: fd, framing: v.Framing, lead: v.Head, left: left, behind: true}
+	w.place = f.enter(feedKey{v.Stream, v.Format})
+	w.moved = f.now()
+	if v.Framing == WebSocket {
+		w.inbox = &inbox{}
+	}
+	l := f.loops[f.next]
+	f.next = (f.next + 1) % len(f.loops)
+	l.mu.Lock()
+	l.added = append(l.added, w)
+	l.mu.Unlock()
+	l.signal()
+	return true
+}
+
+// Close cuts all viewers of Serve off and waits for the loops to end.
+func (f *Fanout) Close() {
+	f.mu.Lock()
+	if !f.closed {
+		f.closed = true
+		for _, l := range f.loops {
+			close(l.quit)
+		}
+	}
+	f.mu.Unlock()
+	f.ended.Wait()
+}
+
+// enter gives a viewer its place. Callers hold mu.
+func (f *Fanout) enter(key feedKey) place {
+	feed := f.feeds[key]
+	if feed == nil {
+		feed = newFeed(key)
+		f.feeds[key] = feed
+	}
+	feed.users++
+	return place{feed: feed, pause: f.config.SkipPause}
+}
+
+// leave gives it back. Callers hold mu.
+func (f *Fanout) leave(feed *feed) {
+	if feed.users--; feed.users == 0 {
+		delete(f.feeds, feed.key)
+	}
+}
+
+// now is the time on the clock of the turns.
+func (f *Fanout) now() time.Duration { return time.Since(f.began) }
+
+// turn numbers the turns. Without gathering there are none: any time is a new one.
+func (f *Fanout) turn(now time.Duration) int64 {
+	if f.config.Gather == 0 {
+		return int64(now)
+	}
+	return int64(now / f.config.Gather)
+}
+
+// following is when the next turn begins.
+func (f *Fanout) following(now time.Duration) time.Duration {
+	if f.config.Gather == 0 {
+		return now + idleTurn
+	}
+	return now - now%f.config.Gather + f.config.Gather
+}

@@ -1,0 +1,196 @@
+package fanout
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Sink writes to a connection that a loop cannot write to. It waits for the
+// connection, within bounds.
+type Sink interface {
+	Send(bufs net.Buffers) error
+}
+
+// Run writes to a viewer from the caller's goroutine until the stream has ended, the
+// viewer is gone or ctx is done.
+func (f *Fanout) Run(ctx context.Context, v Viewer, to Sink) End {
+	return f.run(ctx, v, &runner{to: to})
+}
+
+// RunConn is Run for a connection that belongs to the viewer alone and is not plain
+// TCP. It closes conn.
+func (f *Fanout) RunConn(ctx context.Context, v Viewer, conn net.Conn) End {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &runner{to: connSink{conn}}
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // whoever waits for it goes on
+	var listening sync.WaitGroup
+	defer listening.Wait()
+	defer func() { _ = conn.Close() }() // nothing to be done about it
+	listening.Go(func() { r.listen(conn, v.Framing == WebSocket, cancel) })
+	return f.run(ctx, v, r)
+}
+
+func (f *Fanout) run(ctx context.Context, v Viewer, r *runner) End {
+	f.mu.Lock()
+	r.place = f.enter(feedKey{v.Stream, v.Format})
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		f.leave(r.feed)
+		f.mu.Unlock()
+	}()
+	r.fanout, r.framing, r.lead, r.wake = f, v.Framing, v.Head, make(chan struct{}, 1)
+	return End{r.loop(ctx), r.bytes, r.skips}
+}
+
+// runner is a viewer with a goroutine of its own.
+type runner struct {
+	place
+	fanout  *Fanout
+	framing Framing
+	to      Sink
+	wake    chan struct{}
+	lead    []byte // comes before all else
+	bufs    net.Buffers
+
+	mu      sync.Mutex
+	answers []byte // control frames to be sent; guarded by mu
+	leaving bool   // the client has sent a Close frame; guarded by mu
+}
+
+func (r *runner) loop(ctx context.Context) error {
+	f := r.fanout
+	if f.config.Gather == 0 {
+		defer r.feed.key.stream.Notify(r.wake)()
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		newest, start := r.feed.advance(f.turn(f.now()))
+		more, err := r.send(newest, start)
+		if err != nil {
+			return err
+		}
+		if more {
+			continue
+		}
+		now := f.now()
+		timer.Reset(f.following(now) - now)
+		select {
+		case <-r.wake:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	return ErrLeft
+}
+
+// send sends what there is, up to a bound, and says whether there may be more.
+func (r *runner) send(newest, start *block) (more bool, err error) {
+	r.follow(newest, start, false)
+	lead, err := r.enter(newest, start, r.fanout.now())
+	leaving := r.takeAnswers()
+	ended := err == io.EOF
+	if err != nil && !ended {
+		return false, err
+	}
+	r.lead = r.framing.appendFramed(r.lead[:len(r.lead):len(r.lead)], lead)
+	bufs, last := append(r.bufs[:0], r.lead), r.last
+	for last != nil && !leaving && len(bufs) < maxPieces {
+		b := last.next.Load()
+		if !continues(last, b) {
+			ended = ended || b != nil && b.ended
+			break
+		}
+		bufs, last = b.pieces(bufs, r.framing, 0), b
+	}
+	if ended || leaving {
+		bufs = append(bufs, r.framing.appendEnd(nil))
+	}
+	r.bufs = bufs
+	if len(bufs) > 1 || len(bufs[0]) > 0 {
+		if err := r.to.Send(bufs); err != nil {
+			return false, err
+		}
+	}
+	clear(bufs)
+	r.lead = nil
+	for more = last != r.last; r.last != last; {
+		r.sent(r.last.next.Load())
+	}
+	switch {
+	case leaving:
+		return false, ErrLeft
+	case ended:
+		return false, io.EOF
+	}
+	return more, nil
+}
+
+// takeAnswers appends the answers that wait to lead.
+func (r *runner) takeAnswers() (leaving bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lead = append(r.lead[:len(r.lead):len(r.lead)], r.answers...)
+	r.answers = nil
+	return r.leaving
+}
+
+// listen reads what the client says, which is of interest only from a WebSocket,
+// until it is gone, and then calls gone.
+func (r *runner) listen(conn net.Conn, webSocket bool, gone func()) {
+	defer gone()
+	var in inbox
+	var room [512]byte
+	for {
+		n, err := conn.Read(room[:])
+		if err != nil {
+			return
+		}
+		if !webSocket {
+			continue
+		}
+		if !in.read(room[:n], r.control) {
+			r.mu.Lock()
+			leaving := r.leaving
+			r.mu.Unlock()
+			if !leaving {
+				return
+			}
+			webSocket = false // the rest is of no interest
+			select {
+			case r.wake <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+func (r *runner) control(op byte, payload []byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch op {
+	case opPing:
+		if len(r.answers) < maxAnswers {
+			r.answers = appendControl(r.answers, opPong, payload)
+		}
+	case opClose:
+		r.leaving = true
+	}
+	return op != opClose
+}
+
+// connSink writes to a connection.
+type connSink struct{ conn net.Conn }
+
+func (s connSink) Send(bufs net.Buffers) error {
+	if err := s.conn.SetWriteDeadline(time.Now().Add(stall)); err != nil {
+		return err
+	}
+	_, err := bufs.WriteTo(s.conn)
+	return err
+}
