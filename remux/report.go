@@ -259,3 +259,11 @@ func (l *log) newest(while time.Duration) []*av.Frame {
 	}
 	return frames
 }
+
+// Publisher returns who publishes now, nil while nobody does. It is for telling one
+// from another.
+func (s *Stream) Publisher() *Publisher {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live
+}

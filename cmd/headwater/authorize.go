@@ -22,12 +22,14 @@ import (
 const (
 	publishKeyFile = "publish.key" // asked for where the configuration asks for nothing
 	tokenKeyFile   = "token.key"   // signs tokens where the configuration has no secret for it
+	keptKeysFile   = "keys.json"   // publish keys that the API has made
 )
 
 // newPolicy returns who may publish and play, and what the banner says about it.
-func newPolicy(cfg *config.Config, log *slog.Logger) (*access.Policy, banner, error) {
+// before is the policy that it replaces, nil at the start.
+func newPolicy(cfg *config.Config, log *slog.Logger, kept *access.KeyStore, before *access.Policy) (*access.Policy, banner, error) {
 	c := cfg.Access()
-	o := access.Options{Logger: log, TokenKeyFile: filepath.Join(cfg.Data, tokenKeyFile)}
+	o := access.Options{Logger: log, TokenKeyFile: filepath.Join(cfg.Data, tokenKeyFile), Kept: kept, Before: before}
 	about := banner{asksForKey: cfg.Publish.Key != ""}
 	if !c.Decides() {
 		about.keyPath = filepath.Join(cfg.Data, publishKeyFile)
@@ -45,9 +47,9 @@ func newPolicy(cfg *config.Config, log *slog.Logger) (*access.Policy, banner, er
 }
 
 // authorizePublish is the Authorize of ingest.Config.
-func authorizePublish(p *access.Policy) func(context.Context, ingest.PublishRequest) (ingest.Grant, error) {
+func authorizePublish(ps *policies) func(context.Context, ingest.PublishRequest) (ingest.Grant, error) {
 	return func(ctx context.Context, r ingest.PublishRequest) (ingest.Grant, error) {
-		g, err := p.Publish(ctx, access.Request{
+		g, err := ps.now().Publish(ctx, access.Request{
 			Remote: r.Remote, App: r.Name.App, Name: r.Name.Stream,
 			Encoder: r.Encoder, TCURL: r.TCURL, Query: r.Query,
 		})
@@ -80,12 +82,12 @@ func ingestRefusal(err error) error {
 // rtmpPlays decides about players over RTMP, and keeps what it has granted until
 // they have ended.
 type rtmpPlays struct {
-	policy *access.Policy
-	grants sync.Map // ingest.PlayRequest.Session to *access.Grant
+	policies *policies
+	grants   sync.Map // ingest.PlayRequest.Session to *access.Grant
 }
 
 func (p *rtmpPlays) authorize(ctx context.Context, r ingest.PlayRequest) error {
-	g, err := p.policy.Play(ctx, access.PlayRequest{
+	g, err := p.policies.now().Play(ctx, access.PlayRequest{
 		Remote: r.Remote, App: r.Name.App, Name: r.Name.Stream, Protocol: access.RTMP,
 		Player: r.Player, Page: r.Page, Query: r.Query,
 	})
@@ -103,9 +105,9 @@ func (p *rtmpPlays) done(r ingest.PlayRequest, e ingest.PlayEnd) {
 }
 
 // authorizePlay is the Authorize of origin.Config.
-func authorizePlay(p *access.Policy, log *slog.Logger) func(context.Context, origin.PlayRequest) (func(origin.PlayEnd), error) {
+func authorizePlay(ps *policies, log *slog.Logger) func(context.Context, origin.PlayRequest) (func(origin.PlayEnd), error) {
 	return func(ctx context.Context, r origin.PlayRequest) (func(origin.PlayEnd), error) {
-		g, err := p.Play(ctx, access.PlayRequest{
+		g, err := ps.now().Play(ctx, access.PlayRequest{
 			Remote: r.Remote, App: r.App, Name: r.Name, Protocol: access.Protocol(r.Protocol),
 			Player: r.Player, Page: r.Page, Query: r.Query,
 		})

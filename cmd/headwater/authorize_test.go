@@ -49,7 +49,7 @@ func TestAuthorizePublish(t *testing.T) {
 				t.Fatal(err)
 			}
 			query, _ := url.ParseQuery(c.query)
-			g, err := authorizePublish(p)(t.Context(), ingest.PublishRequest{
+			g, err := authorizePublish(newPolicies(p))(t.Context(), ingest.PublishRequest{
 				Remote: netip.AddrPortFrom(netip.MustParseAddr(c.addr), 5), Name: remux.Name{App: "live", Stream: c.name}, Query: query,
 			})
 			if c.public == "" {
@@ -76,11 +76,11 @@ func TestAuthorizePlay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, about, err := newPolicy(&cfg, nil)
+	p, about, err := newPolicy(&cfg, nil, nil, nil)
 	if err != nil || !about.keyMade {
 		t.Fatal(err, about.keyMade)
 	}
-	log := newLogger(t.Output(), cfg.Log)
+	log, _ := newLogger(t.Output(), cfg.Log)
 	for _, c := range []struct {
 		name, token string
 		status      int
@@ -90,12 +90,12 @@ func TestAuthorizePlay(t *testing.T) {
 			query.Set("token", c.token)
 		}
 		remote := netip.MustParseAddrPort("192.0.2.1:5")
-		_, err := authorizePlay(p, log)(t.Context(), origin.PlayRequest{Remote: remote, App: "live", Name: c.name, Protocol: "hls", Query: query})
+		_, err := authorizePlay(newPolicies(p), log)(t.Context(), origin.PlayRequest{Remote: remote, App: "live", Name: c.name, Protocol: "hls", Query: query})
 		r, refused := errors.AsType[*origin.Refusal](err)
 		if refused != (c.status != 0) || refused && r.Status != c.status {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		plays := rtmpPlays{policy: p}
+		plays := rtmpPlays{policies: newPolicies(p)}
 		request := ingest.PlayRequest{Session: 7, Remote: remote, Name: remux.Name{App: "live", Stream: c.name}, Query: query}
 		if err := plays.authorize(t.Context(), request); (err == nil) != (c.status == 0) {
 			t.Errorf("%s over RTMP: %v", c.name, err)

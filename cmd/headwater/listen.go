@@ -28,11 +28,11 @@ func listen(ctx context.Context, address string) (*net.TCPListener, error) {
 // connectionPool is the caps of one kind of connection, whichever listener they
 // come in by.
 type connectionPool struct {
-	// fixed after newConnectionPool
-	most, perAddress int // perAddress 0: no limit
-	log              *slog.Logger
+	log *slog.Logger // fixed after newConnectionPool
 
-	mu      sync.Mutex
+	mu               sync.Mutex
+	most, perAddress int // guarded by mu; perAddress 0: no limit
+
 	open    int                  // guarded by mu
 	byAddr  map[netip.Prefix]int // guarded by mu; holds addresses with an open connection only
 	refused uint64               // guarded by mu; since the last log line
@@ -68,6 +68,13 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		}
 		return &limitedConn{Conn: conn, release: sync.OnceFunc(func() { l.pool.release(from) })}, nil
 	}
+}
+
+// setLimits changes the caps for connections to come.
+func (p *connectionPool) setLimits(most, perAddress int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.most, p.perAddress = most, perAddress
 }
 
 // take counts a connection, or says why it must not be.

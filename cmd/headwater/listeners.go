@@ -71,6 +71,31 @@ type certificates struct {
 	rtmps, https *cert.Files
 }
 
+// reload checks the certificates that a new configuration names, and returns what
+// puts them in force.
+func (c certificates) reload(next *config.Config) (apply func(), err error) {
+	var all []func()
+	for _, l := range []struct {
+		section string
+		config.TLS
+		files *cert.Files
+	}{{"rtmps", next.RTMPS, c.rtmps}, {"https", next.HTTPS, c.https}} {
+		if l.files == nil {
+			continue
+		}
+		one, err := l.files.Prepare(l.Certificate, l.Key)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.section, err)
+		}
+		all = append(all, one)
+	}
+	return func() {
+		for _, one := range all {
+			one()
+		}
+	}, nil
+}
+
 func loadCertificates(cfg *config.Config, log *slog.Logger) (c certificates, err error) {
 	for _, l := range []struct {
 		section string

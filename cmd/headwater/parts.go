@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"log/slog"
 
-	"headwater/cmd/headwater/access"
 	"headwater/cmd/headwater/config"
 	"headwater/ingest"
 	"headwater/ingest/relay"
@@ -28,12 +27,13 @@ func remuxOptions(cfg *config.Config) remux.Options {
 	}
 }
 
-func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry, policy *access.Policy, relays *relay.Relay, caps connectionCaps) ingest.Config {
-	plays := &rtmpPlays{policy: policy}
+func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry, policies *policies, relays *relay.Relay, caps connectionCaps) ingest.Config {
+	plays := &rtmpPlays{policies: policies}
 	c := ingest.Config{
 		Registry:                 registry,
 		Logger:                   log,
-		Authorize:                authorizePublish(policy),
+		Demand:                   relays.Demand,
+		Authorize:                authorizePublish(policies),
 		AuthorizePlay:            plays.authorize,
 		PlayDone:                 plays.done,
 		RelayID:                  relays.ID(),
@@ -56,9 +56,6 @@ func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 		PlayGather:               cfg.RTMP.PlayGather,
 		PlayHold:                 cfg.RTMP.PlayHold,
 	}
-	if len(cfg.Relay.Pull) > 0 {
-		c.Demand = relays.Demand
-	}
 	return c
 }
 
@@ -70,10 +67,11 @@ func relayOptions(log *slog.Logger, registry *remux.Registry, via func(remux.Nam
 	return relay.Options{Registry: registry, Logger: log, ID: rand.Text(), Via: via}
 }
 
-func originConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry, policy *access.Policy, relays *relay.Relay) origin.Config {
+func originConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry, policies *policies, relays *relay.Relay) origin.Config {
 	c := origin.Config{
 		Registry:   registry,
 		Logger:     log,
+		Demand:     relays.Demand,
 		CORSOrigin: cfg.HTTP.CORSOrigin,
 		FLVGather:  cfg.HTTP.FLVGather,
 		MaxViewers: cfg.HTTP.MaxViewers,
@@ -82,10 +80,7 @@ func originConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 		EdgeSecret: string(cfg.Play.EdgeSecret),
 	}
 	if cfg.Access().LimitsPlay() {
-		c.Authorize = authorizePlay(policy, log)
-	}
-	if len(cfg.Relay.Pull) > 0 {
-		c.Demand = relays.Demand
+		c.Authorize = authorizePlay(policies, log)
 	}
 	return c
 }

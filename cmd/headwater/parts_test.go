@@ -60,13 +60,13 @@ func testRelays(t *testing.T, cfg *config.Config) *relay.Relay {
 	return r
 }
 
-func testPolicy(t *testing.T, cfg *config.Config) *access.Policy {
+func testPolicy(t *testing.T, cfg *config.Config) *policies {
 	t.Helper()
 	p, err := access.New(cfg.Access(), access.Options{MadeKey: "made-key"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return newPolicies(p)
 }
 
 // TestOpenPlaysAreNotAsked: an open server pays nothing for what it does not limit.

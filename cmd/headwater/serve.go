@@ -17,6 +17,7 @@ import (
 
 	"headwater/cmd/headwater/access"
 	"headwater/cmd/headwater/config"
+	"headwater/cmd/headwater/traffic"
 	"headwater/ingest"
 	"headwater/ingest/relay"
 	"headwater/origin"
@@ -38,13 +39,14 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			log := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			log, level := newLogger(cmd.ErrOrStderr(), cfg.Log)
 			for _, w := range warnings {
 				log.Warn(w)
 			}
 			ctx, stop := untilSignal(cmd.Context(), log)
 			defer stop()
-			return serve(ctx, cfg, log, cmd.OutOrStdout())
+			again := func() (*config.Config, []string, error) { return loadConfig(cmd) }
+			return serve(ctx, cfg, log, level, again, cmd.OutOrStdout())
 		}),
 	}
 	addServeFlags(cmd)
@@ -53,18 +55,29 @@ func newServe() *cobra.Command {
 
 // server is everything that one serve command runs.
 type server struct {
-	cfg      *config.Config
+	// fixed after build
 	log      *slog.Logger
-	ready    atomic.Bool
-	policy   *access.Policy
+	level    *slog.LevelVar
+	load     func() (*config.Config, []string, error) // reads the configuration again
+	limit    uint64                                   // on descriptors
+	certs    certificates
+	keys     *access.KeyStore
+	policies *policies
 	memory   *remux.Memory
 	room     *memoryWatch
 	registry *remux.Registry
 	relays   *relay.Relay
 	rtmp     *ingest.Server
 	media    *origin.Handler
+	traffic  *traffic.Traffic
+	access   *traffic.AccessLog
 	http     *http.Server
 	admin    *http.Server
+	web      *connectionPool // of the public listeners
+
+	cfg       atomic.Pointer[config.Config] // in force
+	ready     atomic.Bool
+	reloading sync.Mutex
 
 	running sync.WaitGroup // everything that start started
 	expire  context.CancelFunc
@@ -73,7 +86,7 @@ type server struct {
 
 // serve runs the server until ctx is done and then ends it in order. It returns
 // nil when it ended as it was asked to.
-func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.Writer) error {
+func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar, load func() (*config.Config, []string, error), stdout io.Writer) error {
 	collectOften()
 	limit, err := raiseDescriptorLimit()
 	if err != nil {
@@ -91,7 +104,12 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.
 	if err != nil {
 		return err
 	}
-	policy, about, err := newPolicy(cfg, log)
+	keys, err := access.OpenKeys(filepath.Join(cfg.Data, keptKeysFile))
+	if err != nil {
+		ls.close()
+		return err
+	}
+	policy, about, err := newPolicy(cfg, log, keys, nil)
 	if err != nil {
 		ls.close()
 		return err
@@ -103,13 +121,14 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.
 	}
 	about.listeners = ls
 
-	s, err := newServer(cfg, log, policy, caps)
-	if err != nil {
+	s := &server{log: log, level: level, load: load, limit: limit, certs: certs, keys: keys, policies: newPolicies(policy)}
+	if err := s.build(cfg, ls, caps, stdout); err != nil {
 		ls.close()
 		return err
 	}
-	failed := s.start(ls, certs, caps)
+	failed := s.start(ls)
 	about.print(stdout)
+	defer s.reloadOnHangup()()
 	select {
 	case <-ctx.Done():
 		err = nil
@@ -120,28 +139,35 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, stdout io.
 	return err
 }
 
-// newServer wires the parts together.
-func newServer(cfg *config.Config, log *slog.Logger, policy *access.Policy, caps connectionCaps) (*server, error) {
-	s := &server{cfg: cfg, log: log, policy: policy, memory: remux.OpenMemory(filepath.Join(cfg.Data, "streams.json"), log)}
-	s.room = watchMemory(int64(cfg.Limits.Memory), log)
+// build wires the parts together.
+func (s *server) build(cfg *config.Config, ls listeners, caps connectionCaps, stdout io.Writer) (err error) {
+	s.cfg.Store(cfg)
+	s.memory = remux.OpenMemory(filepath.Join(cfg.Data, "streams.json"), s.log)
+	s.room = watchMemory(int64(cfg.Limits.Memory), s.log)
 	s.registry = remux.NewRegistry(remuxOptions(cfg), s.memory)
 	via := func(name remux.Name) []string { return s.rtmp.Via(name) }
-	var err error
-	if s.relays, err = relay.New(cfg.Relay, relayOptions(log, s.registry, via)); err != nil {
-		return nil, err
+	if s.relays, err = relay.New(cfg.Relay, relayOptions(s.log, s.registry, via)); err != nil {
+		return err
 	}
-	publishers := ingestConfig(cfg, log, s.registry, policy, s.relays, caps)
+	publishers := ingestConfig(cfg, s.log, s.registry, s.policies, s.relays, caps)
 	publishers.Full = s.room.Full
 	if s.rtmp, err = ingest.New(publishers); err != nil {
-		return nil, err
+		return err
 	}
-	viewers := originConfig(cfg, log, s.registry, policy, s.relays)
+	if cfg.HTTP.AccessLog != "" {
+		if s.access, err = traffic.OpenAccessLog(cfg.HTTP.AccessLog, cfg.Log.Format == "json", stdout); err != nil {
+			return fmt.Errorf("http.access_log: %w", err)
+		}
+	}
+	s.traffic = traffic.New(s.access, cfg.HTTP.TrustedProxies)
+	viewers := originConfig(cfg, s.log, s.registry, s.policies, s.relays)
 	viewers.Full = s.room.Full
 	s.media = origin.New(viewers)
-	s.http = newHTTPServer(s.media, log)
-	s.admin = newHTTPServer(admin.New(admin.Config{Token: string(cfg.Admin.Token), Ready: s.ready.Load}), log)
+	s.http = newHTTPServer(s.traffic.Handler(s.media), s.log)
+	s.web = newConnectionPool(caps.http, cfg.HTTP.MaxConnectionsPerAddress, s.log)
+	s.admin = newHTTPServer(admin.New(s.adminConfig(ls)), s.log)
 	s.admin.WriteTimeout = 30 * time.Second
-	return s, nil
+	return nil
 }
 
 // newHTTPServer bounds what a client may take before its handler runs; the
@@ -164,7 +190,7 @@ const adminConnections = 128
 
 // start serves all listeners and returns a channel that gets an error when one
 // of them stops by itself.
-func (s *server) start(ls listeners, certs certificates, caps connectionCaps) <-chan error {
+func (s *server) start(ls listeners) <-chan error {
 	failed := make(chan error, len(ls.all())) // no goroutine ever waits to say it
 	run := func(name string, serve func() error) {
 		s.running.Go(func() {
@@ -176,17 +202,16 @@ func (s *server) start(ls listeners, certs certificates, caps connectionCaps) <-
 	if ls.https != nil {
 		// Before the plain listener serves: net/http sets HTTP/2 up once, at the
 		// first, and then only if it is named here.
-		s.http.TLSConfig = certs.https.Config()
+		s.http.TLSConfig = s.certs.https.Config()
 		s.http.TLSConfig.NextProtos = []string{"h2", "http/1.1"}
 	}
 	run("rtmp", func() error { return s.rtmp.Serve(ls.rtmp) })
 	if ls.rtmps != nil {
-		run("rtmps", func() error { return s.rtmp.ServeTLS(ls.rtmps, certs.rtmps.Config()) })
+		run("rtmps", func() error { return s.rtmp.ServeTLS(ls.rtmps, s.certs.rtmps.Config()) })
 	}
-	viewers := newConnectionPool(caps.http, s.cfg.HTTP.MaxConnectionsPerAddress, s.log)
-	run("http", func() error { return s.http.Serve(&limitedListener{ls.http, viewers}) })
+	run("http", func() error { return s.http.Serve(&limitedListener{ls.http, s.web}) })
 	if ls.https != nil {
-		run("https", func() error { return s.http.ServeTLS(&limitedListener{ls.https, viewers}, "", "") })
+		run("https", func() error { return s.http.ServeTLS(&limitedListener{ls.https, s.web}, "", "") })
 	}
 	operators := newConnectionPool(adminConnections, 0, s.log)
 	run("admin", func() error { return s.admin.Serve(&limitedListener{ls.admin, operators}) })
@@ -224,7 +249,7 @@ func (s *server) startRelays() {
 // rest go.
 func (s *server) shutdown() {
 	s.ready.Store(false)
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Shutdown.Grace)
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Load().Shutdown.Grace)
 	defer cancel()
 	var ending sync.WaitGroup
 	ending.Go(func() { // closes its listener at once, then waits for requests
@@ -242,7 +267,8 @@ func (s *server) shutdown() {
 		s.log.Warn("viewers cut off", "error", err)
 	}
 	ending.Wait()
-	s.policy.Close(ctx)
+	s.policies.close(ctx)
+	s.access.Close()
 	_ = s.admin.Close()
 	s.expire()
 	s.running.Wait()

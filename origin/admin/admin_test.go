@@ -10,7 +10,7 @@ import (
 func TestAnswers(t *testing.T) {
 	ready := false
 	open := New(Config{Ready: func() bool { return ready }})
-	closed := New(Config{Token: "s3cret"})
+	closed := New(Config{Token: func() string { return "s3cret" }})
 	tests := []struct {
 		name          string
 		handler       http.Handler

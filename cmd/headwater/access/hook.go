@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"headwater/cmd/headwater/histogram"
 )
 
 const (
@@ -44,10 +46,10 @@ type hook struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 
-	breaker  breaker
-	waiting  atomic.Int64
-	failures atomic.Uint64
-	dropped  atomic.Uint64
+	breaker breaker
+	waiting atomic.Int64
+	pending atomic.Int64 // ends that it will be told of
+	counts  *hookCounts
 
 	mu      sync.Mutex
 	queue   []event
@@ -64,6 +66,7 @@ func newHook(kind eventKind, url Endpoint, c Callbacks, client *http.Client, sec
 		places:  make(chan struct{}, maxInFlight),
 		closing: make(chan struct{}),
 		breaker: breaker{threshold: threshold},
+		counts:  &hookCounts{latency: histogram.New(latencyBounds...)},
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h
@@ -128,7 +131,7 @@ func (h *hook) settle(err error, left bool) {
 	case left:
 		h.breaker.abandon()
 	default:
-		h.failures.Add(1)
+		h.counts.failures.Add(1)
 		if h.breaker.failure() {
 			h.log.Error("callback fails", "error", err)
 		}
@@ -150,7 +153,9 @@ func (h *hook) attempt(ctx context.Context, e event) (verdict, error) {
 		req.Header.Set("Headwater-Timestamp", timestamp)
 		req.Header.Set("Headwater-Signature", "v1="+signature(h.secret, timestamp, body))
 	}
+	began := time.Now()
 	a, err := exchange(h.client, req)
+	h.counts.latency.Observe(time.Since(began))
 	if err != nil {
 		return verdict{}, err
 	}
@@ -188,7 +193,7 @@ func (h *hook) tell(e event) {
 }
 
 func (h *hook) drop(why error) {
-	if n := h.dropped.Add(1); n&(n-1) == 0 { // the 1st, 2nd, 4th, 8th …
+	if n := h.counts.dropped.Add(1); n&(n-1) == 0 { // the 1st, 2nd, 4th, 8th …
 		h.log.Error("callback dropped", "total", n, "error", why)
 	}
 }

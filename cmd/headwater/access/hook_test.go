@@ -478,8 +478,8 @@ func TestPanicInDialect(t *testing.T) {
 	h := p.hooks[publishEnded]
 	h.dialect.encode = func(e event) (string, []byte) { panic(fmt.Sprint("event of ", e.session)) }
 	h.tell(event{kind: publishEnded, session: "1"})
-	eventually(t, "the event is dropped", func() bool { return h.dropped.Load() == 1 })
-	if h.failures.Load() != 1 {
+	eventually(t, "the event is dropped", func() bool { return h.counts.dropped.Load() == 1 })
+	if h.counts.failures.Load() != 1 {
 		t.Error("the failure was not counted")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"headwater/remux"
@@ -57,7 +58,7 @@ func OpenKeys(path string) (*KeyStore, error) {
 	s := &KeyStore{path: path}
 	text, err := readKept(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR): // whoever needs the folder will say so
 	case err != nil:
 		return nil, fmt.Errorf("read kept keys: %w", err)
 	default:

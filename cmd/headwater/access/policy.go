@@ -24,6 +24,8 @@ type Options struct {
 	// Kept are keys that come and go while the server runs. They are good wherever a
 	// secret is asked for. nil: there are none.
 	Kept *KeyStore
+	// Before is the policy that this one replaces. nil: there was none.
+	Before *Policy
 	// TokenKeyFile is where the token command keeps the secret that it makes
 	// where tokens.secrets is empty. "": there is none.
 	TokenKeyFile string
@@ -53,7 +55,7 @@ type Policy struct {
 	limit  *failureLimit
 	nonces *nonces
 	plays  *playCache
-	counts counters
+	counts *counters
 }
 
 // New returns the policy of a configuration. It reads the files and variables
@@ -77,6 +79,7 @@ func New(c Config, o Options) (*Policy, error) {
 		limit:         newFailureLimit(c.Publish.MaxFailures),
 		nonces:        newNonces(),
 		plays:         newPlayCache(c.Callbacks.PlayCache),
+		counts:        &counters{},
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
@@ -100,6 +103,7 @@ func New(c Config, o Options) (*Policy, error) {
 	if err := p.loadHooks(c.Callbacks); err != nil {
 		return nil, err
 	}
+	p.inherit(o.Before)
 	return p, nil
 }
 
@@ -204,6 +208,9 @@ func (p *Policy) ask(ctx context.Context, e event) (public remux.Name, answered 
 // grant returns the permission for an event that was allowed.
 func (p *Policy) grant(e event, name remux.Name) *Grant {
 	e.public = name
+	if done := p.hooks[e.kind+1]; done != nil {
+		done.pending.Add(1)
+	}
 	return &Grant{App: name.App, Name: name.Stream, Key: e.key, Session: e.session, event: e, done: p.hooks[e.kind+1]}
 }
 

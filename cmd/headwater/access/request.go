@@ -99,6 +99,7 @@ func (g Grant) Done(e End) {
 	ended := g.event
 	ended.kind, ended.time, ended.end = g.done.kind, time.Now(), e
 	g.done.tell(ended)
+	g.done.pending.Add(-1)
 }
 
 // String shows what was granted.

@@ -1,6 +1,10 @@
 package access
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"headwater/cmd/headwater/histogram"
+)
 
 // Stats counts since New.
 type Stats struct {
@@ -13,11 +17,21 @@ type Stats struct {
 // Decisions counts by outcome.
 type Decisions struct{ Granted, Denied, Rejected, BadName uint64 }
 
-// CallbackStats counts what went wrong with a callback.
+// CallbackStats counts how a callback gets on.
 type CallbackStats struct {
 	Failures uint64 // requests without a usable answer
 	Dropped  uint64 // ended sessions that it could not be told
+	Latency  histogram.Snapshot
 }
+
+// hookCounts are CallbackStats that change.
+type hookCounts struct {
+	failures, dropped atomic.Uint64
+	latency           *histogram.Histogram
+}
+
+// latencyBounds are in seconds; callbacks.timeout is 3 s where nobody changed it.
+var latencyBounds = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}
 
 // Stats returns the counters.
 func (p *Policy) Stats() Stats {
@@ -32,7 +46,7 @@ func (p *Policy) Stats() Stats {
 	}
 	for _, h := range p.hooks {
 		if h != nil {
-			s.Callbacks[h.kind.name()] = CallbackStats{h.failures.Load(), h.dropped.Load()}
+			s.Callbacks[h.kind.name()] = CallbackStats{h.counts.failures.Load(), h.counts.dropped.Load(), h.counts.latency.Snapshot()}
 		}
 	}
 	return s

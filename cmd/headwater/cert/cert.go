@@ -19,11 +19,12 @@ const checkEvery = time.Second
 // Files is a certificate and its key, each in a PEM file.
 type Files struct {
 	// fixed after Load
-	certificate, key string
-	log              *slog.Logger
-	now              func() time.Time
+	log *slog.Logger
+	now func() time.Time
 
-	mu      sync.Mutex
+	mu               sync.Mutex
+	certificate, key string // guarded by mu
+
 	current *tls.Certificate // guarded by mu; never nil
 	seen    [2]fs.FileInfo   // guarded by mu; of the files that were tried last
 	checked time.Time        // guarded by mu
@@ -106,6 +107,21 @@ func same(a, b [2]fs.FileInfo) bool {
 		}
 	}
 	return true
+}
+
+// Prepare reads a certificate and its key from files, which may be others than before,
+// and returns what shows it from then on.
+func (f *Files) Prepare(certificate, key string) (apply func(), err error) {
+	fresh, err := Load(certificate, key, f.log)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.certificate, f.key = certificate, key
+		f.current, f.seen, f.checked = fresh.current, fresh.seen, fresh.checked
+	}, nil
 }
 
 func (f *Files) read() error {

@@ -29,6 +29,7 @@ type Config struct {
 	HTTPS         TLS              `yaml:"https"`
 	ProxyProtocol ProxyProtocol    `yaml:"proxy_protocol"`
 	Admin         Admin            `yaml:"admin"`
+	Metrics       Metrics          `yaml:"metrics"`
 	Data          string           `yaml:"data"` // folder of the state that outlives a restart; made when first needed
 	Publish       Publish          `yaml:"publish"`
 	Play          access.Playing   `yaml:"play"`
@@ -98,12 +99,20 @@ type HTTP struct {
 	MaxViewers               int           `yaml:"max_viewers"`                 // of HTTP-FLV; 0: as many as connections
 	FLVGather                time.Duration `yaml:"flv_gather"`                  // 0: every frame is sent by itself
 	StartHold                time.Duration `yaml:"start_hold"`                  // how long a request waits for a stream that is starting
+	TrustedProxies           Networks      `yaml:"trusted_proxies"`             // those that say in a header who asks
+	AccessLog                string        `yaml:"access_log"`                  // a file; "-": standard output, "": none
 }
 
 // Admin is the listener for health, console, API and metrics.
 type Admin struct {
 	Listen string `yaml:"listen"`
 	Token  Secret `yaml:"token"` // "": none, which loopback alone allows
+	Pprof  bool   `yaml:"pprof"` // serve Go's profiles
+}
+
+// Metrics is what /metrics of the admin listener has.
+type Metrics struct {
+	Streams int `yaml:"streams"` // so many have series of their own; the others have one together
 }
 
 // Publish says who may publish.
@@ -181,6 +190,7 @@ func Default() Config {
 			StartHold:                5 * time.Second,
 		},
 		Admin:     Admin{Listen: "127.0.0.1:8081"},
+		Metrics:   Metrics{Streams: 200},
 		Data:      "./data",
 		Publish:   Publish{Publishing: open.Publish, Takeover: true},
 		Play:      open.Play,

@@ -32,6 +32,7 @@ func (l *loader) validate() {
 		l.report("off loopback this listener needs a token: set admin.token, or listen on 127.0.0.1:8081", "admin.listen")
 	}
 	l.unreserved("admin.token", string(c.Admin.Token))
+	l.intBetween("metrics.streams", c.Metrics.Streams, maxMetricStreams)
 	for _, p := range c.Access().Validate() {
 		l.report(p.Text, p.Key)
 	}
@@ -53,6 +54,9 @@ func (l *loader) validate() {
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.between("shutdown.grace", c.Shutdown.Grace, 0, time.Hour)
 }
+
+// maxMetricStreams is what a scrape can carry: each stream has some 20 series.
+const maxMetricStreams = 10_000
 
 func (l *loader) validateRTMP() {
 	rtmp := l.config.RTMP
@@ -138,6 +142,12 @@ func (l *loader) between(key string, d, least, most time.Duration) {
 func (l *loader) atLeast(key string, n, least int) {
 	if n < least {
 		l.report(fmt.Sprintf("%d is less than %d", n, least), key)
+	}
+}
+
+func (l *loader) intBetween(key string, n, most int) {
+	if n < 0 || n > most {
+		l.report(fmt.Sprintf("%d is not between 0 and %d", n, most), key)
 	}
 }
 

@@ -1,0 +1,100 @@
+package traffic
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"time"
+)
+
+// recorder is a ResponseWriter that remembers what was answered. Its connection may
+// be taken over: what becomes of that is the viewer's.
+type recorder struct {
+	http.ResponseWriter
+	traffic *Traffic
+	request *http.Request
+	kind    Kind
+	began   time.Time
+
+	status int // 0: not written yet
+	bytes  uint64
+	viewer *viewer // of an endless body; nil: none
+	taken  bool    // the connection was
+}
+
+// Unwrap lets http.ResponseController through to what lies behind.
+func (s *recorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (s *recorder) WriteHeader(status int) {
+	if s.status == 0 && status >= http.StatusOK {
+		s.status = status
+	}
+	s.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (s *recorder) Write(b []byte) (int, error) {
+	if s.status == 0 {
+		s.status = http.StatusOK
+	}
+	if s.viewer == nil && s.kind.endless() && s.status == http.StatusOK && s.request.ProtoMajor > 1 {
+		s.viewer = s.traffic.viewers.add(s.request, s.kind, nil)
+	}
+	n, err := s.ResponseWriter.Write(b)
+	s.bytes += uint64(n)
+	if s.viewer != nil {
+		s.viewer.sent.Add(uint64(n))
+		if s.viewer.kicked.Load() && err == nil {
+			err = errKicked
+		}
+	}
+	return n, err
+}
+
+// Hijack implements http.Hijacker: the connection counts as a viewer until it is
+// closed.
+func (s *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(s.ResponseWriter).Hijack()
+	if err != nil {
+		return conn, rw, err
+	}
+	t, e := s.traffic, s.entry()
+	e.status = http.StatusOK
+	if s.request.Header.Get("Upgrade") != "" {
+		e.status = http.StatusSwitchingProtocols
+	}
+	v := t.viewers.add(s.request, s.kind, conn)
+	s.taken, s.status = true, e.status
+	return watch(conn, func() {
+		e.bytes, _ = v.bytes()
+		t.viewers.remove(v)
+		t.log.write(e)
+	}), rw, nil
+}
+
+// done counts and logs.
+func (s *recorder) done() {
+	if s.status == 0 { // the client left before there was an answer
+		s.status = statusClientLeft
+	}
+	k := &s.traffic.kinds[s.kind]
+	k.count(s.status, s.bytes)
+	if s.taken {
+		return
+	}
+	if s.viewer != nil {
+		s.traffic.viewers.remove(s.viewer)
+	} else {
+		k.durations.Observe(time.Since(s.began))
+	}
+	if s.kind == Playlist && s.status < http.StatusBadRequest {
+		s.traffic.readers.touch(s.request, s.began)
+	}
+	e := s.entry()
+	e.status, e.bytes = s.status, s.bytes
+	s.traffic.log.write(e)
+}
+
+// statusClientLeft is what logs of other servers have where there was no answer.
+const statusClientLeft = 499

@@ -1,0 +1,68 @@
+// Package traffic watches the public listener from outside its handler: it counts
+// requests by kind of object, knows who holds a connection open, writes the access
+// log, and finds out who is behind a proxy that may say so.
+//
+// What it costs a request is a few atomic additions; what an endless body costs is
+// its beginning and its end.
+package traffic
+
+import (
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"headwater/cmd/headwater/histogram"
+)
+
+// Traffic watches. Its methods may be called by many goroutines at once.
+type Traffic struct {
+	log     *AccessLog // nil: none
+	trusted atomic.Pointer[[]netip.Prefix]
+	kinds   [numKinds]kindCounters
+	now     atomic.Int64 // requests under way, endless bodies apart
+	viewers viewers
+	readers readers
+}
+
+// New returns a Traffic that has seen nothing. What proxies say of their clients
+// counts if they are trusted; a nil log is none.
+func New(log *AccessLog, trusted []netip.Prefix) *Traffic {
+	t := &Traffic{log: log}
+	t.viewers.byID = map[uint64]*viewer{}
+	t.readers.seen = map[uint64]reading{}
+	for i := range t.kinds {
+		t.kinds[i].durations = histogram.New(buckets...)
+	}
+	t.Trust(trusted)
+	return t
+}
+
+// Trust replaces the proxies whose word counts.
+func (t *Traffic) Trust(proxies []netip.Prefix) { t.trusted.Store(&proxies) }
+
+// InFlight returns how many requests are being answered, endless bodies apart.
+func (t *Traffic) InFlight() int { return int(t.now.Load()) }
+
+// Handler returns next, watched. What next sees as the remote address of a request
+// is its client's.
+func (t *Traffic) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.now.Add(1)
+		defer t.now.Add(-1)
+		if client, ok := t.client(r); ok {
+			r.RemoteAddr = netip.AddrPortFrom(client, 0).String()
+		}
+		s := recorders.Get().(*recorder)
+		*s = recorder{ResponseWriter: w, traffic: t, request: r, kind: KindOf(r.URL.Path), began: time.Now()}
+		defer func() {
+			s.done()
+			*s = recorder{}
+			recorders.Put(s)
+		}()
+		next.ServeHTTP(s, r)
+	})
+}
+
+var recorders = sync.Pool{New: func() any { return new(recorder) }}
