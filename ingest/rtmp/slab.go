@@ -16,7 +16,7 @@ const (
 //
 // Most of what a publisher costs beside its reads is the garbage collector, which
 // finds every frame of every window in each of its cycles. For each pointer it looks
-// up the block that it points into: with a hundredth of the blocks, these are in the
+// up the block that it points into: with a twentieth of the blocks, these are in the
 // processor's caches. Nor are bytes lost to the sizes that the allocator has.
 type slab struct {
 	room []byte // what is left of the newest block

@@ -14,4 +14,9 @@
 // empty without a second one. And the socket is told to report nothing below some
 // tens of kilobytes (SO_RCVLOWAT), or else the runtime's poller would still wake up
 // for each packet, for nobody.
+//
+// Of what a publisher costs then, in a profile of 200, two fifths are the kernel's
+// reads (a third of that the acknowledgements that they send), a sixth is putting
+// frames into their streams, an eighth the garbage collector, a twelfth the waking
+// up, and a sixteenth each the making of tags and the reading of chunks.
 package turns
