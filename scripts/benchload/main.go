@@ -33,7 +33,8 @@ type plan struct {
 	warm       time.Duration // before the ingest measurement, so that windows are full
 	measure    time.Duration
 	floor      time.Duration // how long the floors are measured
-	gather     time.Duration // of the fan-out floor
+	gather     time.Duration // of the fan-out and its floor
+	matrix     bool          // also measure many numbers of viewers and gathering times
 }
 
 func main() {
@@ -53,7 +54,8 @@ func main() {
 	flag.DurationVar(&p.warm, "warm", 25*time.Second, "time before memory and CPU of ingest are taken")
 	flag.DurationVar(&p.measure, "measure", 10*time.Second, "time that is measured")
 	flag.DurationVar(&p.floor, "floor", 6*time.Second, "time the floors are measured")
-	flag.DurationVar(&p.gather, "gather", 100*time.Millisecond, "how long the fan-out floor gathers before it writes")
+	flag.DurationVar(&p.gather, "gather", 100*time.Millisecond, "how long server and fan-out floor gather before they write")
+	flag.BoolVar(&p.matrix, "matrix", false, "also measure 1 to 9900 viewers at 0, 33, 100 and 350 ms")
 	out := flag.String("json", "", "also write the results to this file")
 	flag.Parse()
 	if p.server == "" || p.file == "" || flag.NArg() > 0 {

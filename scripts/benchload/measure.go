@@ -34,6 +34,10 @@ type fanoutCost struct {
 	CPUPerGB   float64 `json:"cpu_seconds_per_gb"`
 	ResidentMB float64 `json:"resident_mb"`
 	Left       int64   `json:"viewers_lost"`
+	GatherMs   int     `json:"gather_ms,omitempty"`
+	DelayP50   float64 `json:"delay_p50_ms,omitempty"` // from sending a picture to its arrival
+	DelayP99   float64 `json:"delay_p99_ms,omitempty"`
+	ViewerKB   float64 `json:"resident_kb_per_viewer,omitempty"`
 }
 
 // results is one run on one machine.
@@ -44,6 +48,8 @@ type results struct {
 	Fanout      fanoutCost `json:"fanout"`
 	FanoutFloor fanoutCost `json:"fanout_floor"`
 	GatherMs    int64      `json:"fanout_floor_gather_ms"`
+
+	Matrix []fanoutCost `json:"fanout_matrix,omitempty"`
 }
 
 const mb = 1 << 20
@@ -52,7 +58,7 @@ const mb = 1 << 20
 func measureAll(p plan) (results, error) {
 	r := results{Machine: fmt.Sprintf("%d processors, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH),
 		GatherMs: p.gather.Milliseconds()}
-	file, err := newReplay(p.file)
+	file, err := newReplay(p.file, false)
 	if err != nil {
 		return r, err
 	}
@@ -77,17 +83,17 @@ func measureAll(p plan) (results, error) {
 	}); err != nil {
 		return r, fmt.Errorf("ingest: %w", err)
 	}
-	if r.Fanout, err = withProcess(p.server, serve, []string{"rtmp", "http"}, func(s *process) (fanoutCost, error) {
-		crowd, err := file.start(s.rtmp, 1, 0)
-		if err != nil {
-			return fanoutCost{}, err
-		}
-		defer crowd.stop()
-		time.Sleep(3 * time.Second)
-		cost, err := measureFanout(s, "/live/s0.flv", p.viewers, p.measure)
-		return cost, errors.Join(err, crowd.failed())
-	}); err != nil {
+	stamped, err := newReplay(p.file, true)
+	if err != nil {
+		return r, err
+	}
+	if r.Fanout, err = measureServed(p, stamped, p.viewers, int(r.GatherMs)); err != nil {
 		return r, fmt.Errorf("fan-out: %w", err)
+	}
+	if p.matrix {
+		if r.Matrix, err = measureMatrix(p, stamped, []int{1, 100, 1000, 9900}, []int{0, 33, 100, 350}); err != nil {
+			return r, err
+		}
 	}
 	rate := strconv.Itoa(int(r.Fanout.ViewerMbps * 1e6))
 	floor := []string{"floor-fanout", strconv.FormatInt(r.GatherMs, 10), rate}
@@ -97,6 +103,41 @@ func measureAll(p plan) (results, error) {
 		return r, fmt.Errorf("fan-out floor: %w", err)
 	}
 	return r, nil
+}
+
+// measureServed measures one stream's viewers against a server of their own.
+func measureServed(p plan, file *replay, viewers, gather int) (cost fanoutCost, err error) {
+	data, err := os.MkdirTemp("", "headwater-bench-")
+	if err != nil {
+		return cost, err
+	}
+	defer func() { _ = os.RemoveAll(data) }()
+	if err := os.Setenv("HEADWATER_HTTP_FLV_GATHER", strconv.Itoa(gather)+"ms"); err != nil {
+		return cost, err
+	}
+	serve := []string{"serve", "--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+		"--data", data, "--log-format", "text"}
+	return withProcess(p.server, serve, []string{"rtmp", "http"}, func(s *process) (fanoutCost, error) {
+		crowd, err := file.start(s.rtmp, 1, 0)
+		if err != nil {
+			return fanoutCost{}, err
+		}
+		defer crowd.stop()
+		time.Sleep(3 * time.Second)
+		stop := make(chan struct{})
+		d, wait := measureDelay(s.http, "/live/s0.flv", stop)
+		before, err := s.resident()
+		if err != nil {
+			return fanoutCost{}, err
+		}
+		cost, err := measureFanout(s, "/live/s0.flv", viewers, p.measure)
+		close(stop)
+		wait()
+		cost.GatherMs, cost.DelayP50, cost.DelayP99 = gather, d.percentile(50), d.percentile(99)
+		cost.CPUPerGB *= float64(viewers) / float64(viewers+samplers) // theirs are not counted
+		cost.ViewerKB = (cost.ResidentMB*mb - float64(before)) / 1024 / float64(viewers)
+		return cost, errors.Join(err, crowd.failed())
+	})
 }
 
 // withProcess runs measure against a fresh process.
@@ -208,6 +249,16 @@ func (r results) print(w io.Writer) {
 	line("resident MB\t%.0f\t%.0f", r.Fanout.ResidentMB, r.FanoutFloor.ResidentMB)
 	line("Mbit/s of the middle and the slowest viewer\t%.2f, %.2f\t%.2f, %.2f",
 		r.Fanout.ViewerMbps, r.Fanout.SlowestMb, r.FanoutFloor.ViewerMbps, r.FanoutFloor.SlowestMb)
+	line("delay of a picture, ms, median and 99th percentile\t%.0f, %.0f\t", r.Fanout.DelayP50, r.Fanout.DelayP99)
 	line("viewers lost\t%d\t%d", r.Fanout.Left, r.FanoutFloor.Left)
+	_ = t.Flush()
+	if len(r.Matrix) == 0 {
+		return
+	}
+	_, _ = fmt.Fprintln(w)
+	line("viewers\tgather ms\tMbit/s\tCPU s per GB\tresident MB\tKB per viewer\tdelay p50 ms\tp99 ms\tlost")
+	for _, c := range r.Matrix {
+		line("%d\t%d\t%.0f\t%.3f\t%.0f\t%.1f\t%.0f\t%.0f\t%d", c.Viewers, c.GatherMs, c.Mbps, c.CPUPerGB, c.ResidentMB, c.ViewerKB, c.DelayP50, c.DelayP99, c.Left)
+	}
 	_ = t.Flush()
 }

@@ -16,12 +16,14 @@ import (
 type replay struct {
 	due    []time.Duration // from the start of the stream
 	frames [][]byte
+	stamps []bool // whether a frame has room for the time at which it is sent
 	length time.Duration
 }
 
 // newReplay frames a file for message stream id 1, the first that a server
-// hands out.
-func newReplay(path string) (*replay, error) {
+// hands out. With stamped its pictures say when they were sent, which one publisher
+// at a time can do.
+func newReplay(path string, stamped bool) (*replay, error) {
 	tags, err := readFLV(path)
 	if err != nil {
 		return nil, err
@@ -35,6 +37,11 @@ func newReplay(path string) (*replay, error) {
 		case typeData:
 			chunkStream, body = 5, append(amfString("@setDataFrame"), body...)
 		}
+		stamps := stamped && stampable(t)
+		if stamps {
+			body = withStamp(body)
+		}
+		r.stamps = append(r.stamps, stamps)
 		r.frames = append(r.frames, appendMessage(nil, chunkStream, t.typ, 1, t.time, body))
 		r.due = append(r.due, time.Duration(t.time)*time.Millisecond)
 	}
@@ -109,6 +116,9 @@ func (c *crowd) send(ctx context.Context, r *replay, s *session) error {
 			}
 		}
 		began := time.Now()
+		if r.stamps[i] {
+			stamp(frame, began)
+		}
 		if _, err := s.conn.Write(frame); err != nil {
 			return err
 		}
