@@ -27,6 +27,16 @@ func large(t testing.TB, p *remux.Publisher, from, to int) {
 // open connects a viewer by hand, so that the test decides when it reads.
 func (f *fixture) open(t *testing.T, proto string) net.Conn {
 	t.Helper()
+	conn := f.connect(t, proto)
+	for f.handler.Viewers() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	return conn
+}
+
+// connect asks for a stream and does not wait for the answer.
+func (f *fixture) connect(t *testing.T, proto string) net.Conn {
+	t.Helper()
 	conn, err := net.Dial("tcp", f.server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -37,9 +47,6 @@ func (f *fixture) open(t *testing.T, proto string) net.Conn {
 	}
 	if _, err := io.WriteString(conn, "GET /live/x.flv "+proto+"\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
-	}
-	for f.handler.Viewers() == 0 {
-		time.Sleep(time.Millisecond)
 	}
 	return conn
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -254,5 +255,39 @@ func TestHTTPTSCodec(t *testing.T) {
 	res, body := f.do(t, "GET", "/live/flac.ts")
 	if res.StatusCode != 404 || !bytes.Contains(body, []byte("FLAC")) {
 		t.Errorf("%d: %s", res.StatusCode, body)
+	}
+}
+
+// Viewers who never read hold on to what the others have, and are gone soon.
+func TestDeadViewers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes as long as their patience")
+	}
+	const dead = 300
+	f := start(t, 3)
+	for range dead {
+		conn := f.connect(t, "HTTP/1.1")
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	for f.handler.Viewers() < dead {
+		time.Sleep(time.Millisecond)
+	}
+	var before, during runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	began := time.Now()
+	for ts := 3000; f.handler.Viewers() > 0; ts += 40 { // 8 Mbit/s
+		if time.Since(began) > 25*time.Second {
+			t.Fatalf("%d are still there", f.handler.Viewers())
+		}
+		large(t, f.publisher, ts, ts+40)
+		if ts == 3000+40*200 { // 8 s: nobody has lost patience yet
+			runtime.GC()
+			runtime.ReadMemStats(&during)
+		}
+		time.Sleep(40 * time.Millisecond)
+	}
+	if more := int64(during.HeapAlloc) - int64(before.HeapAlloc); during.HeapAlloc > 0 && more > 64<<20 {
+		t.Errorf("%d viewers who do not read hold %d MB", dead, more>>20)
 	}
 }
