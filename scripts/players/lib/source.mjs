@@ -4,23 +4,37 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { run, start, stop } from './process.mjs'
 
-export const WIDTH = 320
-export const HEIGHT = 180
-export const FRAME_RATE = 30
+const WIDTH = 320
+const HEIGHT = 180
 
-const VIDEO = ['-f', 'lavfi', '-i', `testsrc2=s=${WIDTH}x${HEIGHT}:r=${FRAME_RATE}`]
-const AUDIO = ['-f', 'lavfi', '-i', 'sine=frequency=440:beep_factor=4:sample_rate=44100']
+const SOUND = ['-f', 'lavfi', '-i', 'sine=frequency=440:beep_factor=4:sample_rate=44100']
+const AAC = ['-c:a', 'aac', '-b:a', '128k']
 const H264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-bf', '2', '-g', '60', '-pix_fmt', 'yuv420p',
   '-b:v', '400k', '-maxrate', '400k', '-bufsize', '400k']
-const AAC = ['-c:a', 'aac', '-b:a', '128k']
+const pictures = rate => ['-f', 'lavfi', '-i', `testsrc2=s=${WIDTH}x${HEIGHT}:r=${rate}`]
 
-/** Encodes the sources into dir: av (picture and sound), audio (the sound alone) and mp3 (with MP3 for sound). */
-export async function encode (dir, seconds) {
-  const quiet = ['-v', 'error', '-nostdin', '-y']
-  const files = { av: join(dir, 'av.flv'), audio: join(dir, 'audio.flv'), mp3: join(dir, 'mp3.flv') }
-  await run('ffmpeg', [...quiet, ...VIDEO, ...AUDIO, '-t', `${seconds}`, ...H264, ...AAC, files.av])
-  await run('ffmpeg', [...quiet, '-i', files.av, '-map', '0:a', '-c', 'copy', files.audio])
-  await run('ffmpeg', [...quiet, '-i', files.av, '-c:v', 'copy', '-c:a', 'libmp3lame', '-b:a', '128k', files.mp3])
+/** The pictures of a source, if it has any, and whether it has sound. */
+export const SHAPES = {
+  av: { width: WIDTH, height: HEIGHT, rate: 30, sound: true },
+  ntsc: { width: WIDTH, height: HEIGHT, rate: 30000 / 1001, sound: true },
+  video: { width: WIDTH, height: HEIGHT, rate: 30, sound: false },
+  audio: { sound: true },
+  mp3: { width: WIDTH, height: HEIGHT, rate: 30, sound: true }
+}
+
+/** Encodes the sources of those names into dir and returns their files. */
+export async function encode (dir, seconds, names = Object.keys(SHAPES)) {
+  const files = Object.fromEntries(names.map(name => [name, join(dir, `${name}.flv`)]))
+  const from = join(dir, 'av.flv')
+  const how = {
+    ntsc: [...pictures('30000/1001'), ...SOUND, '-t', `${seconds}`, ...H264, '-bf', '3', ...AAC],
+    video: ['-i', from, '-map', '0:v', '-c', 'copy'],
+    audio: ['-i', from, '-map', '0:a', '-c', 'copy'],
+    mp3: ['-i', from, '-c:v', 'copy', '-c:a', 'libmp3lame', '-b:a', '128k']
+  }
+  const make = (args, file) => run('ffmpeg', ['-v', 'error', '-nostdin', '-y', ...args, file])
+  await make([...pictures('30'), ...SOUND, '-t', `${seconds}`, ...H264, ...AAC], from)
+  await Promise.all(names.filter(name => name !== 'av').map(name => make(how[name], files[name])))
   return files
 }
 

@@ -24,7 +24,7 @@ async function hls (video, seen, url, options) {
   player.on(Hls.Events.ERROR, (_event, data) => {
     seen.errors.push({
       source: 'hls.js', type: data.type, detail: data.details, fatal: data.fatal, at: performance.now() - seen.playing,
-      reason: `${data.reason ?? data.error ?? ''}`, url: data.url, status: data.response?.code
+      playing: seen.playing > 0, reason: `${data.reason ?? data.error ?? ''}`, url: data.url, status: data.response?.code
     })
   })
   player.on(Hls.Events.MANIFEST_PARSED, (_event, data) => {

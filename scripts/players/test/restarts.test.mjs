@@ -19,7 +19,7 @@ let dir, binary, files, page, browser
 
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'headwater-restarts-'))
-  ;[binary, files] = await Promise.all([build(dir), encode(dir, 120)])
+  ;[binary, files] = await Promise.all([build(dir), encode(dir, 120, ['av'])])
   page = await site()
   browser = await launch()
 }, { timeout: 120000 })
