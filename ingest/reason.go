@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 
 	"headwater/ingest/rtmp"
@@ -36,6 +37,9 @@ const (
 
 // reasons are all of them.
 var reasons = []Reason{Unpublished, Ended, Stopped, Slow, Closed, Reset, Timeout, Refused, Protocol, Limit, Bitrate, Stream, Replaced, Kicked, Shutdown, Panicked, Other}
+
+// Reasons returns all of them.
+func Reasons() []Reason { return slices.Clone(reasons) }
 
 // unexpected reports whether the error says more than the reason does.
 func (r Reason) unexpected() bool {

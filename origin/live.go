@@ -96,6 +96,7 @@ func (h *Handler) leaving(s *remux.Stream, remote string, l live, done func(Play
 		if errors.Is(e.Reason, fanout.ErrLeft) && h.base.Err() != nil {
 			e.Reason = fanout.ErrShutdown
 		}
+		h.ends.count(endOf(e.Reason), e.Skips)
 		done(PlayEnd{endOf(e.Reason), e.Bytes, time.Since(began)})
 		if h.log.Enabled(context.Background(), slog.LevelDebug) {
 			h.log.Debug("viewer left", "stream", s.Name.String(), "protocol", l.protocol, "remote", remote, "reason", e.Reason, "skips", e.Skips)

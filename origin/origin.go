@@ -62,6 +62,7 @@ type Handler struct {
 
 	fanout  *fanout.Fanout
 	viewers gate         // of endless bodies
+	ends    ends         // of their viewers
 	waiting atomic.Int64 // HLS requests that wait for what is not there yet
 
 	base   context.Context // ends with Shutdown

@@ -29,8 +29,9 @@ type Report struct {
 	Config   *av.Config
 
 	// Publisher counts since the newest publisher came; zero while there is none.
-	Publisher PublisherStats
-	Renders   Renders
+	// Total counts all of the stream's publishers.
+	Publisher, Total PublisherStats
+	Renders          Renders
 
 	// Of the newest seconds of media, zero where the stream is not live or stalls.
 	Bitrate   float64 // bits of tags a second
@@ -70,9 +71,11 @@ func (s *Stream) Report() Report {
 	r := Report{Name: s.Name, Began: s.Began, Phase: Live, Config: s.Config(), Renders: s.Renders()}
 	s.mu.Lock()
 	live := s.live
+	r.Total = s.past
 	switch {
 	case live != nil:
 		r.Publisher = live.Stats()
+		r.Total.add(r.Publisher)
 	case !s.ended.IsZero():
 		r.Phase, r.Left = Ended, s.lastSeen
 	default:
@@ -91,6 +94,20 @@ func (s *Stream) Report() Report {
 		r.AVOffset = s.log.offset()
 	}
 	return r
+}
+
+// add adds the counts of another publisher.
+func (p *PublisherStats) add(o PublisherStats) {
+	p.VideoFrames += o.VideoFrames
+	p.AudioFrames += o.AudioFrames
+	p.Bytes += o.Bytes
+	p.Discontinuities += o.Discontinuities
+	p.Malformed += o.Malformed
+	p.Unsupported += o.Unsupported
+	p.OtherTracks += o.OtherTracks
+	p.BeforeHeader += o.BeforeHeader
+	p.Metadata += o.Metadata
+	p.MetadataDropped += o.MetadataDropped
 }
 
 // MetadataJSON returns the newest onMetaData message's object as JSON, nil if there

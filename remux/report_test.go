@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
@@ -36,6 +37,18 @@ func feedReport(t *testing.T, p *Publisher, to int) {
 		for _, at := range []int{ts + 20, ts + 40} {
 			write(flv.TypeAudio, at, append([]byte{0xaf, 1}, make([]byte, 100-17)...))
 		}
+	}
+}
+
+// TestTotalCountsAll: PublisherStats.add leaves no count out.
+func TestTotalCountsAll(t *testing.T) {
+	var one, sum PublisherStats
+	for i := range reflect.TypeFor[PublisherStats]().NumField() {
+		reflect.ValueOf(&one).Elem().Field(i).SetUint(uint64(i + 1))
+	}
+	sum.add(one)
+	if sum != one {
+		t.Errorf("%+v became %+v", one, sum)
 	}
 }
 
@@ -79,6 +92,9 @@ func TestReport(t *testing.T) {
 		t.Errorf("metadata %s", m)
 	}
 	p.Close()
+	if total := s.Report().Total; total != got.Publisher {
+		t.Errorf("counted %+v in all", total)
+	}
 	if got := s.Report(); got.Phase != Reconnecting || got.Bitrate != 0 || got.Left.IsZero() {
 		t.Errorf("after Close: %+v", got)
 	}

@@ -27,10 +27,11 @@ type Stream struct {
 	served  servedMark
 	touched atomic.Int64 // when somebody last wanted it, ns after Began
 
-	mu       sync.Mutex // guards what follows
-	live     *Publisher // nil while the publisher is away
-	lastSeen time.Time  // when it left
-	ended    time.Time  // zero while the stream goes on
+	mu       sync.Mutex     // guards what follows
+	live     *Publisher     // nil while the publisher is away
+	lastSeen time.Time      // when it left
+	ended    time.Time      // zero while the stream goes on
+	past     PublisherStats // of the publishers that have left
 
 	// Owned by the publisher that is live, under its mu; by nobody else's leave.
 	timeline *timeline
@@ -142,6 +143,7 @@ func (s *Stream) remove(reason error, now time.Time) {
 		p.lost = errClosed
 	}
 	s.next = max(s.next, p.clock.end())
+	s.past.add(p.stats)
 	p.mu.Unlock()
 	s.live, s.lastSeen = nil, now
 	s.timeline.breakOff(now)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"headwater/cmd/headwater/access"
+	"headwater/cmd/headwater/metrics"
 	"headwater/origin/admin"
 	"headwater/remux"
 )
@@ -37,7 +38,24 @@ func (s *server) adminConfig(ls listeners) admin.Config {
 		Keys:       keeper{s.keys, s.policies},
 		Reload:     s.reload,
 		Pprof:      s.cfg.Load().Admin.Pprof,
+		Metrics:    s.metrics(b),
 	}
+}
+
+func (s *server) metrics(b build) http.Handler {
+	return metrics.Handler(metrics.Sources{
+		Registry: s.registry,
+		Ingest:   s.rtmp.Stats,
+		Players:  s.rtmp.Players,
+		Media:    s.media.Stats,
+		Relays:   s.relays.Status,
+		Access:   func() access.Stats { return s.policies.now().Stats() },
+		Traffic:  s.traffic,
+		Log:      s.access,
+		Ready:    s.ready.Load,
+		Streams:  s.cfg.Load().Metrics.Streams,
+		Version:  b.Version, Commit: b.Commit, Go: b.Go,
+	})
 }
 
 func (s *server) publishers() []admin.Publisher {

@@ -171,7 +171,7 @@ func TestAPI(t *testing.T) {
 		}
 	}
 	write("relay:\n  push: [{name: \"live/*\", url: \"rtmp://127.0.0.1:1/copy/{name}?key=hush\"}]\n")
-	p := startServe(t, nil, "--data", data, "--config", file)
+	p := startServe(t, []string{"HEADWATER_CALLBACKS_ON_PUBLISH_DONE=http://127.0.0.1:1/"}, "--data", data, "--config", file)
 	c := newContract(t, p)
 	events := c.subscribe()
 	expect := func(want ...string) {
@@ -204,6 +204,9 @@ func TestAPI(t *testing.T) {
 	expect("stream_begun", "publisher_came")
 	c.testStream(key.ID)
 	c.testViewers()
+	_, scrape := p.get(t, "admin", "/metrics")
+	checkMetrics(t, scrape)
+	checkScrape(t, scrape)
 	if got := decode[struct{ Relays []map[string]any }](t, c.try("GET", "/api/v1/relays", "", 200)).Relays; len(got) != 1 || got[0]["kind"] != "push" || strings.Contains(fmt.Sprint(got), "hush") {
 		t.Errorf("relays %v", got)
 	}
