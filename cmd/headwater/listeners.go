@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
+	"strings"
 
 	"headwater/cmd/headwater/cert"
 	"headwater/cmd/headwater/config"
@@ -42,6 +44,11 @@ func (ls listeners) close() {
 
 func listenAll(ctx context.Context, cfg *config.Config, log *slog.Logger) (ls listeners, err error) {
 	proxies := []netip.Prefix(cfg.ProxyProtocol.From)
+	handed, err := inheritListeners(os.Getenv)
+	if err != nil {
+		return ls, err
+	}
+	defer func() { handed.close() }() // those that nobody took
 	for _, l := range []struct {
 		key, address string
 		from         []netip.Prefix
@@ -56,12 +63,23 @@ func listenAll(ctx context.Context, cfg *config.Config, log *slog.Logger) (ls li
 		if l.address == "" {
 			continue
 		}
-		tcp, err := listen(ctx, l.address)
+		tcp, err := handed.take(strings.TrimSuffix(l.key, ".listen")), error(nil)
+		if tcp == nil {
+			tcp, err = listen(ctx, l.address)
+		}
 		if err != nil {
 			ls.close()
 			return listeners{}, fmt.Errorf("%s: %w", l.key, err)
 		}
 		*l.to = proxied.New(tcp, l.from, log)
+	}
+	if err := handed.leftover(); err != nil {
+		ls.close()
+		return listeners{}, err
+	}
+	if cfg.Admin.Token == "" && !config.IsLoopback(ls.admin.Addr().String()) { // the configuration's address may be another
+		ls.close()
+		return listeners{}, fmt.Errorf("admin: %s was handed over: off loopback this listener needs admin.token", ls.admin.Addr())
 	}
 	return ls, nil
 }

@@ -3,6 +3,20 @@
 //
 // This package parses flags, gathers the configuration, wires ingest, remux and
 // origin together by hand and ends them in order. It knows nothing of media.
+//
+// # Signals
+//
+// SIGTERM and SIGINT drain: /readyz turns to 503, listeners close, publishers end,
+// viewers get what is left, and answers under way finish within shutdown.grace; a
+// second signal ends at once. SIGHUP reads the configuration again and drops nobody,
+// as POST /api/v1/reload does, and opens the access log anew.
+//
+// # Listeners from outside
+//
+// Listeners may be handed over by a service manager (LISTEN_FDS, as systemd's socket
+// activation has it) under the names rtmp, rtmps, http, https and admin, each in place
+// of the configured address. It keeps them open while the server restarts: connections
+// wait, and nobody is refused.
 package main
 
 import (

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestReloadDropsNobody: a hangup changes keys, limits, certificates, the log's level
+// and whom to believe, while one publishes and one watches; a bad file changes
+// nothing.
+func TestReloadDropsNobody(t *testing.T) {
+	dir := t.TempDir()
+	file, log := filepath.Join(dir, "headwater.yaml"), filepath.Join(dir, "access.log")
+	first, firstKey := certificateFiles(t, t.TempDir(), "first")
+	second, secondKey := certificateFiles(t, t.TempDir(), "second")
+	write := func(key, cert, certKey, rest string) {
+		t.Helper()
+		text := fmt.Sprintf("publish:\n  key: %s\nhttps:\n  listen: \"127.0.0.1:0\"\n  certificate: %s\n  key: %s\n%s", key, cert, certKey, rest)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("first-key", first, firstKey, "")
+	p := startServe(t, []string{"HEADWATER_HTTP_ACCESS_LOG=" + log}, "--data", dir, "--config", file)
+	out := publish(t, "rtmp://"+p.addrs["rtmp"]+"/live/x?key=first-key")
+	var body io.ReadCloser
+	eventually(t, "a viewer", func() bool {
+		res, err := http.Get("http://" + p.addrs["http"] + "/live/x.flv")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = res.Body
+		if res.StatusCode != http.StatusOK {
+			_ = body.Close()
+		}
+		return res.StatusCode == http.StatusOK
+	})
+	defer func() { _ = body.Close() }()
+	hangup := func(says string) {
+		t.Helper()
+		n := strings.Count(p.log.String(), says)
+		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, says, func() bool { return strings.Count(p.log.String(), says) > n })
+	}
+
+	write("second-key", second, secondKey, "hls:\n  windoww: 1s\n")
+	hangup("configuration not reloaded, nothing has changed")
+	if !strings.Contains(p.log.String(), "headwater.yaml:8: hls.windoww") {
+		t.Errorf("the log does not say why:\n%s", p.log)
+	}
+	write("second-key", second+"x", secondKey, "")
+	hangup("configuration not reloaded, nothing has changed")
+	if name := shownCertificate(t, p.addrs["https"]); name != "first" {
+		t.Errorf("a bad configuration shows the certificate %s", name)
+	}
+
+	write("second-key", second, secondKey, "log:\n  level: debug\nhls:\n  window: 20s\nhttp:\n  trusted_proxies: [127.0.0.1]\n")
+	if err := os.Rename(log, log+".1"); err != nil {
+		t.Fatal(err)
+	}
+	hangup("configuration reloaded")
+	for _, want := range []string{`"restart_needed":["hls.window"]`, `"publish.key"`, `"log.level"`} {
+		if !strings.Contains(p.log.String(), want) {
+			t.Errorf("the log lacks %s", want)
+		}
+	}
+	if name := shownCertificate(t, p.addrs["https"]); name != "second" {
+		t.Errorf("the certificate is %s", name)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.addrs["http"]+"/live/none.m3u8", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Forwarded-For", "192.0.2.7")
+	if res, err := http.DefaultClient.Do(req); err != nil {
+		t.Error(err)
+	} else {
+		_ = res.Body.Close()
+	}
+	eventually(t, "a line of the client's in the new file", func() bool { b, _ := os.ReadFile(log); return strings.Contains(string(b), `"remote":"192.0.2.7:0"`) })
+
+	if text := <-publish(t, "rtmp://"+p.addrs["rtmp"]+"/live/y?key=first-key", "-t", "1"); !strings.Contains(text, "the publish key is wrong") {
+		t.Errorf("with the old key: %s", text)
+	}
+	if text := <-publish(t, "rtmp://"+p.addrs["rtmp"]+"/live/y?key=second-key", "-t", "1"); text != "" {
+		t.Errorf("with the new key: %s", text)
+	}
+	if text := <-out; text != "" {
+		t.Errorf("the first publisher says: %s", text)
+	}
+	if n, err := io.ReadFull(body, make([]byte, 50_000)); err != nil {
+		t.Errorf("the viewer got %d bytes: %v", n, err)
+	}
+	if shown := p.log.String(); strings.Contains(shown, "first-key") || strings.Contains(shown, "second-key") {
+		t.Error("the log shows a key")
+	}
+}
+
+// TestInheritedListeners: what a service manager hands over is served, stays open when
+// the process ends, and is served again by the next.
+func TestInheritedListeners(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no sh")
+	}
+	var files []*os.File
+	addrs := map[string]string{}
+	for _, name := range []string{"rtmp", "http", "admin"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs[name] = l.Addr().String()
+		files = append(files, f)
+		_ = l.Close()
+		defer func() { _ = f.Close() }()
+	}
+	start := func(names string, count int) (*exec.Cmd, *lockedBuffer) {
+		log := &lockedBuffer{}
+		cmd := exec.CommandContext(t.Context(), shell, "-c", `LISTEN_PID=$$ exec "$0" "$@"`, os.Args[0], "serve", "--data", t.TempDir(), "--rtmp", "127.0.0.1:1")
+		cmd.Env = []string{runAsCommand, "GORACE=atexit_sleep_ms=0", fmt.Sprint("LISTEN_FDS=", count), "LISTEN_FDNAMES=" + names}
+		cmd.ExtraFiles, cmd.Stderr = files, log
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return cmd, log
+	}
+	ready := func() bool {
+		client := http.Client{Timeout: time.Second}
+		res, err := client.Get("http://" + addrs["admin"] + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	}
+	for round := range 2 {
+		cmd, log := start("rtmp:http:admin", 3)
+		eventually(t, "ready", ready)
+		for name, addr := range addrs {
+			if !strings.Contains(log.String(), "addr="+addr+" proto="+name) {
+				t.Errorf("round %d: %s is not at %s:\n%s", round, name, addr, log)
+			}
+		}
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v\n%s", err, log)
+		}
+		conn, err := net.Dial("tcp", addrs["http"]) // it waits for the next process
+		if err != nil {
+			t.Errorf("between two processes: %v", err)
+		} else {
+			_ = conn.Close()
+		}
+	}
+	for names, want := range map[string]string{"rtmp:http:other": "FileDescriptorName", "rtmp:http:https": "https.listen is not set", "rtmp:rtmp:http": "two of that name"} {
+		cmd, log := start(names, 3)
+		if err := cmd.Wait(); err == nil || !strings.Contains(log.String(), want) {
+			t.Errorf("%s: %v\n%s", names, err, log)
+		}
+	}
+}
+
+// shownCertificate returns the name in the certificate that a listener shows.
+func shownCertificate(t *testing.T, addr string) string {
+	t.Helper()
+	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	return conn.ConnectionState().PeerCertificates[0].DNSNames[0]
+}
