@@ -24,10 +24,15 @@
 // # What it costs
 //
 // Measured against a C program of one thread that writes blocks of the same size to
-// each viewer and does nothing else, 1,000 viewers of 2.15 Mbit/s, CPU seconds a GB
-// on a busy machine with two cores: at 100 ms 0.37 against 0.30, at 350 ms 0.23
-// against 0.16. Before, with the viewers' own cursors and a writev of the frames, it
-// was 0.48 and 0.30. What made the difference, in this order:
+// each viewer and does nothing else: 1,000 viewers of 2.15 Mbit/s, CPU seconds a GB
+// on a busy machine with two cores, the best of two runs.
+//
+//	gathered over      33 ms  100 ms  350 ms
+//	here                0.74    0.36    0.23
+//	the C program       0.64    0.29    0.16
+//
+// With a cursor for each viewer and a writev of the frames it was 0.48 at 100 ms. What
+// made the difference:
 //
 //   - One contiguous block in place of a list of frames: the kernel copies a long
 //     piece faster than many short ones, and they stay in the cache.

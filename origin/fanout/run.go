@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -94,7 +95,7 @@ func (r *runner) send(newest, start *block) (more bool, err error) {
 	r.follow(newest, start, false)
 	lead, err := r.enter(newest, start, r.fanout.now())
 	leaving := r.takeAnswers()
-	ended := err == io.EOF
+	ended := errors.Is(err, io.EOF)
 	if err != nil && !ended {
 		return false, err
 	}

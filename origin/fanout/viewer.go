@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -121,7 +122,7 @@ func (v *viewer) prepare(newest, start *block, now time.Duration) error {
 	}
 	lead, err := v.enter(newest, start, now)
 	switch {
-	case err == io.EOF || v.leaving:
+	case errors.Is(err, io.EOF) || v.leaving:
 		v.lead, v.answers = append(v.lead, v.answers...), nil
 		v.end()
 		return nil
