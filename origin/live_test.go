@@ -77,12 +77,15 @@ func TestWebSocketFLV(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = res.Body.Close() }()
-		for f.handler.Viewers() < 2 {
-			time.Sleep(time.Millisecond)
+		ws := &messages{t: t, conn: c}
+		for _, r := range []io.Reader{ws, res.Body} { // both have begun, at the same key frame
+			if _, err := io.ReadFull(r, make([]byte, 13)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		feed(t, f.publisher, 3000, 6000)
 		f.registry.Close()
-		got, err := io.ReadAll(&messages{t: t, conn: c})
+		got, err := io.ReadAll(ws)
 		if err != nil {
 			t.Fatalf("TLS %v: %v", tls, err)
 		}
