@@ -26,7 +26,6 @@ type contract struct {
 	validator  validator.Validator
 	operations map[string]bool // METHOD path of the description; true: has been tried with success
 	paths      []string
-	token      string
 }
 
 func newContract(t *testing.T, p *process) *contract {
