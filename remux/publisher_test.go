@@ -632,3 +632,42 @@ func TestLateTrackOverlapsNothing(t *testing.T) {
 		t.Error("no parts")
 	}
 }
+
+// A hole in the media, too short to be a jump of the clock, makes no segment longer
+// than the target duration allows: what was open ends, and a discontinuity follows.
+func TestHole(t *testing.T) {
+	for _, hole := range []uint32{4000, 9800} {
+		r := NewRegistry(DefaultOptions(), nil)
+		s := newSynthetic(t, r)
+		play := func(seconds int) {
+			for range seconds * 30 {
+				s.frame(s.ms/33%30 == 0)
+			}
+		}
+		play(7)
+		s.ms += hole / 33 * 33
+		play(7)
+		ix := s.p.Stream().Index()
+		var length time.Duration
+		broken := 0
+		for _, seg := range ix.Segments {
+			if seg.Duration > ix.Target+500*time.Millisecond {
+				t.Errorf("hole of %d ms: segment %d has %v, target %v", hole, seg.Sequence, seg.Duration, ix.Target)
+			}
+			for i, v := range seg.video {
+				if v.DTS < seg.Start || v.DTS >= seg.Start+seg.Duration {
+					t.Errorf("hole of %d ms: picture %d of segment %d lies outside", hole, i, seg.Sequence)
+				}
+			}
+			if length += seg.Duration; seg.Discontinuity {
+				broken++
+			}
+		}
+		if broken != 1 || length < 11*time.Second || length > 14*time.Second || ix.Target != 2*time.Second {
+			t.Errorf("hole of %d ms: %d discontinuities in %v, target %v", hole, broken, length, ix.Target)
+		}
+		if s := s.p.Stats(); s.Discontinuities != 0 {
+			t.Errorf("a jump: %+v", s)
+		}
+	}
+}

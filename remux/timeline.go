@@ -103,10 +103,14 @@ func (t *timeline) drain(now time.Time) bool {
 }
 
 func (t *timeline) place(s av.Sample, now time.Time) bool {
+	hole := t.cutter.Hole(s.DTS)
+	if hole {
+		t.abandon(now)
+	}
 	cut := t.cutter.Next(s)
 	switch cut {
 	case hls.Drop:
-		return false
+		return hole
 	case hls.NewSegment:
 		t.endSegment(t.cutter.At(), &s, now)
 		t.beginSegment(s, t.cutter.At(), now)
@@ -122,6 +126,11 @@ func (t *timeline) place(s av.Sample, now time.Time) bool {
 func (t *timeline) breakOff(now time.Time) bool {
 	t.sorter.Flush()
 	t.drain(now)
+	return t.abandon(now)
+}
+
+// abandon ends the open segment where its samples end.
+func (t *timeline) abandon(now time.Time) bool {
 	t.broken = true
 	if t.open == nil {
 		return false

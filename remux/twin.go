@@ -145,12 +145,21 @@ func newTwinSearch() *twinSearch {
 
 func (t *twinSearch) run(id string, ask func() (TwinState, error)) {
 	defer t.alone.Store(true)
-	for {
+	for absent := 0; ; {
 		state, err := ask()
-		if err != nil || state.Phase == TwinAway || state.Phase == TwinAsking && id < state.ID {
+		switch {
+		case err != nil || state.Phase == TwinAway:
+			// An encoder comes to both at about the same time: the twin that has not
+			// got it yet may be asking in this very moment, and see that this one asks.
+			if absent++; absent == 2 {
+				return
+			}
+		case state.Phase == TwinAsking && id < state.ID:
 			return
+		default:
+			absent = 0
+			t.joints.Store(&state.Joints)
 		}
-		t.joints.Store(&state.Joints)
 		select {
 		case <-t.ctx.Done():
 			return
@@ -249,6 +258,9 @@ func (s *Stream) follow(j *Joint, c *clock) {
 	t.wallAnchor, t.streamAnchor = j.ProgramTime, j.Start
 	t.nextPart, t.nextInit = j.Part, j.Init
 	t.timed, t.extra = j.Timed, j.Extra
+	if j.AudioNext != nil {
+		t.soundNext = sampleClock{begun: true, next: *j.AudioNext}
+	}
 	s.publish(time.Now(), false)
 }
 

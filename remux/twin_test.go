@@ -255,7 +255,7 @@ func TestTwinIsDown(t *testing.T) {
 	common(t, a, b) // fails where a name means two things
 	for _, w := range []*twin{a, b} {
 		last := w.lists[len(w.lists)-1]
-		if list := w.lists[len(w.lists)/2]; list[len(list)-1] < list[0] || last[0] <= list[0] {
+		if list := w.lists[len(w.lists)/2]; last[len(last)-1] <= list[len(list)-1] || last[0] < list[0] {
 			t.Errorf("%s: playlists %v, then %v", w.id, list, last)
 		}
 	}
@@ -276,7 +276,7 @@ func TestTwinHasSomethingElse(t *testing.T) {
 			m.ts += 7
 			b.write(m)
 			sent++
-			time.Sleep(begun.Add(time.Duration(m.ts) * time.Millisecond).Sub(time.Now()))
+			time.Sleep(time.Until(begun.Add(time.Duration(m.ts) * time.Millisecond)))
 			if b.p.search.over.Load() && time.Since(begun) < twinPatience-time.Second {
 				t.Fatalf("goes on after %v", time.Since(begun))
 			}

@@ -35,6 +35,7 @@ func (s *server) adminConfig(ls listeners) admin.Config {
 		KickViewer: s.kickViewer,
 		Audience:   s.audience,
 		Relays:     s.relayStates,
+		TwinID:     s.twinID,
 		Keys:       keeper{s.keys, s.policies},
 		Reload:     s.reload,
 		Pprof:      s.cfg.Load().Admin.Pprof,

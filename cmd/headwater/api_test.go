@@ -17,6 +17,8 @@ import (
 
 	"github.com/pb33f/libopenapi"
 	validator "github.com/pb33f/libopenapi-validator"
+
+	"headwater/remux"
 )
 
 // contract holds requests and answers against the API's own description.
@@ -170,7 +172,8 @@ func TestAPI(t *testing.T) {
 		}
 	}
 	write("relay:\n  push: [{name: \"live/*\", url: \"rtmp://127.0.0.1:1/copy/{name}?key=hush\"}]\n")
-	p := startServe(t, []string{"HEADWATER_CALLBACKS_ON_PUBLISH_DONE=http://127.0.0.1:1/"}, "--data", data, "--config", file)
+	environ := []string{"HEADWATER_CALLBACKS_ON_PUBLISH_DONE=http://127.0.0.1:1/", "HEADWATER_TWIN_URL=http://127.0.0.1:1"}
+	p := startServe(t, environ, "--data", data, "--config", file)
 	c := newContract(t, p)
 	events := c.subscribe()
 	expect := func(want ...string) {
@@ -206,6 +209,10 @@ func TestAPI(t *testing.T) {
 	_, scrape := p.get(t, "admin", "/metrics")
 	checkMetrics(t, scrape)
 	checkScrape(t, scrape)
+	if got := decode[remux.TwinState](t, c.try("GET", "/api/v1/streams/live/x/twin", "", 200)); got.Phase != remux.TwinLive || len(got.Joints) == 0 {
+		t.Errorf("for a twin: %+v", got)
+	}
+	c.try("GET", "/api/v1/streams/live/y/twin", "", 404)
 	if got := decode[struct{ Relays []map[string]any }](t, c.try("GET", "/api/v1/relays", "", 200)).Relays; len(got) != 1 || got[0]["kind"] != "push" || strings.Contains(fmt.Sprint(got), "hush") {
 		t.Errorf("relays %v", got)
 	}

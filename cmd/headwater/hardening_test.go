@@ -329,10 +329,10 @@ func TestTermination(t *testing.T) {
 // whoever is there goes on, and when the stream has gone all is as it was.
 func TestShortOfMemory(t *testing.T) {
 	t.Parallel()
-	p := openServe(t, "HEADWATER_LIMITS_MEMORY=48MiB", "HEADWATER_STREAM_RECONNECT_WINDOW=0s", "HEADWATER_STREAM_LINGER=0s",
+	p := openServe(t, "HEADWATER_LIMITS_MEMORY=96MiB", "HEADWATER_STREAM_RECONNECT_WINDOW=0s", "HEADWATER_STREAM_LINGER=0s",
 		"HEADWATER_RTMP_MAX_BITRATE=0bit/s")
 	_, v := published(t, p)
-	large, err := startEncoder(t, p, "large", 1_000_000)
+	large, err := startEncoder(t, p, "large", 2_000_000)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func TestEveryOptionIsPassedOn(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	registry := remux.NewRegistry(remuxOptions(&cfg), nil)
 	checkSet(t, remuxOptions(&cfg))
-	cfg.Play.Access = "protected"
+	cfg.Play.Access, cfg.Play.EdgeSecret = "protected", "between-us"
 	relays := testRelays(t, &cfg)
 	checkSet(t, originConfig(&cfg, log, registry, testPolicy(t, &cfg), relays), "Full")       // newServer knows
 	checkSet(t, relayOptions(log, registry, func(remux.Name) []string { return nil }), "TLS") // the system's roots

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -66,6 +67,7 @@ type server struct {
 	memory   *remux.Memory
 	room     *memoryWatch
 	registry *remux.Registry
+	twinID   string // "": there is no twin
 	relays   *relay.Relay
 	rtmp     *ingest.Server
 	media    *origin.Handler
@@ -145,6 +147,10 @@ func (s *server) build(cfg *config.Config, ls listeners, caps connectionCaps, st
 	s.memory = remux.OpenMemory(filepath.Join(cfg.Data, "streams.json"), s.log)
 	s.room = watchMemory(int64(cfg.Limits.Memory), s.log)
 	s.registry = remux.NewRegistry(remuxOptions(cfg), s.memory)
+	if cfg.Twin.URL != "" {
+		s.twinID = rand.Text()
+		s.registry.SetTwin(s.twinID, askTwin(cfg.Twin, s.log))
+	}
 	via := func(name remux.Name) []string { return s.rtmp.Via(name) }
 	if s.relays, err = relay.New(cfg.Relay, relayOptions(s.log, s.registry, via)); err != nil {
 		return err

@@ -50,6 +50,7 @@ type Config struct {
 	KickViewer func(id string) bool // reports whether there was one
 	Audience   func() Audience
 	Relays     func() []Relay
+	TwinID     string                   // what this server's twin knows it by; "": it has none
 	Keys       Keys                     // nil: none can be made
 	Reload     func() (Reloaded, error) // the error is shown to the client
 

@@ -41,6 +41,18 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request) error {
 	return answerJSON(w, r, http.StatusOK, describe(s, a.config.Publishers(), a.config.Audience()))
 }
 
+// twin tells another server where to begin that gets the same tags.
+func (a *api) twin(w http.ResponseWriter, r *http.Request) error {
+	if a.config.TwinID == "" {
+		return NewProblem(http.StatusNotFound, "this server has no twin; set twin.url")
+	}
+	s, err := a.find(r)
+	if err != nil {
+		return err
+	}
+	return answerJSON(w, r, http.StatusOK, s.TwinState(a.config.TwinID))
+}
+
 func (a *api) kick(w http.ResponseWriter, r *http.Request) error {
 	s, err := a.find(r)
 	if err != nil {

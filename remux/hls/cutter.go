@@ -113,6 +113,13 @@ func cutAt(s av.Sample, began, limit time.Duration) time.Duration {
 	return min(s.DTS, began+limit)
 }
 
+// Hole says that no segment could hold a sample at that time beside what came before:
+// nothing came in between where it could have been cut.
+func (c *Cutter) Hole(at time.Duration) bool {
+	const slack = 50 * time.Millisecond
+	return c.open && at-c.segment > c.longest()+max(c.Frame, slack)+slack
+}
+
 // End closes the open segment at the given DTS, because the stream ends or a
 // discontinuity follows. The next segment waits for a key frame.
 func (c *Cutter) End(at time.Duration) {
