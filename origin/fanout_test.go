@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,8 +52,9 @@ func (f *fixture) connect(t *testing.T, proto string) net.Conn {
 	return conn
 }
 
-// tags reads an FLV body to its end and returns the types and times of its tags.
-func tags(t *testing.T, body io.Reader) (types []uint8, times []int) {
+// tags reads an FLV body to its end and returns the types and times of its tags. The
+// newest time is also put into at, which may be nil.
+func tags(t *testing.T, body io.Reader, at *atomic.Int64) (types []uint8, times []int) {
 	t.Helper()
 	head := make([]byte, 13)
 	if _, err := io.ReadFull(body, head); err != nil || string(head[:3]) != "FLV" {
@@ -75,6 +77,9 @@ func tags(t *testing.T, body io.Reader) (types []uint8, times []int) {
 		if got := int(rest[size])<<24 | int(rest[size+1])<<16 | int(rest[size+2])<<8 | int(rest[size+3]); got != size+11 {
 			t.Fatalf("tag %d: PreviousTagSize %d behind %d bytes", len(types), got, size)
 		}
+		if at != nil {
+			at.Store(int64(h[7])<<24 | int64(h[4])<<16 | int64(h[5])<<8 | int64(h[6]))
+		}
 		types = append(types, h[0])
 		times = append(times, int(h[7])<<24|int(h[4])<<16|int(h[5])<<8|int(h[6]))
 	}
@@ -95,13 +100,16 @@ func TestViewerThatPauses(t *testing.T) {
 			}
 			defer func() { _ = other.Body.Close() }()
 			read := make(chan int)
+			var at atomic.Int64
 			go func() { // all the time
-				types, _ := tags(t, other.Body)
+				types, _ := tags(t, other.Body, &at)
 				read <- len(types)
 			}()
-			for from := 3000; from < 41000; from += 1000 { // 38 s, in less than one
+			for from := 3000; from < 41000; from += 1000 { // 38 s, as fast as can be
 				large(t, f.publisher, from, from+1000)
-				time.Sleep(15 * time.Millisecond)
+				for at.Load() < int64(from) { // not faster than the other can
+					time.Sleep(time.Millisecond)
+				}
 			}
 			done := make(chan struct{})
 			var types []uint8
@@ -113,7 +121,7 @@ func TestViewerThatPauses(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				types, times = tags(t, res.Body)
+				types, times = tags(t, res.Body, nil)
 			}()
 			time.Sleep(100 * time.Millisecond)
 			large(t, f.publisher, 41000, 42000)

@@ -113,6 +113,8 @@ func endOf(reason error) string {
 		return "slow"
 	case errors.Is(reason, fanout.ErrShutdown):
 		return "shutdown"
+	case errors.Is(reason, fanout.ErrPanicked):
+		return "panic"
 	}
 	return "closed"
 }

@@ -266,7 +266,7 @@ func TestDeadViewers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes as long as their patience")
 	}
-	const dead = 300
+	const dead = 500
 	f := start(t, 3)
 	for range dead {
 		conn := f.connect(t, "HTTP/1.1")

@@ -74,10 +74,11 @@ const maxWaiting = 20000
 
 // New returns a Handler. Shutdown ends what it has started.
 func New(c Config) *Handler {
-	h := &Handler{config: c, log: c.Logger, fanout: fanout.New(fanout.Config{Gather: c.FLVGather}), viewers: gate{limit: c.MaxViewers}}
+	h := &Handler{config: c, log: c.Logger, viewers: gate{limit: c.MaxViewers}}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
+	h.fanout = fanout.New(fanout.Config{Gather: c.FLVGather, Logger: h.log})
 	h.base, h.cancel = context.WithCancel(context.Background())
 	return h
 }

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"log/slog"
 	"net"
 	"runtime"
 	"sync"
@@ -18,6 +19,7 @@ type Config struct {
 	// SkipPause is how long a viewer has to keep up after it was skipped ahead before
 	// that may happen again; else it is closed. 0: 30 s.
 	SkipPause time.Duration
+	Logger    *slog.Logger // nil: none
 }
 
 // Fanout has the feeds and the loops.
@@ -53,6 +55,9 @@ type End struct {
 func New(c Config) *Fanout {
 	if c.SkipPause == 0 {
 		c.SkipPause = skipPause
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	now := time.Now()
 	f := &Fanout{config: c, began: now, feeds: map[feedKey]*feed{}}

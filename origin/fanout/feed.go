@@ -30,6 +30,7 @@ type feed struct {
 	packer  packer
 	turn    int64  // the newest that was taken
 	newest  *block // never nil
+	failed  bool   // it ended in a panic
 	start   *block // the newest to begin with; nil while there is none
 	room    [maxFrames]*av.Frame
 	payload []byte // room for what the next block is made of
@@ -79,7 +80,7 @@ func (f *feed) take() {
 		err := f.add(b.Frames)
 		clear(b.Frames)
 		if err != nil || b.Ended {
-			f.link(&block{ended: true, config: f.newest.config, dts: f.newest.dts})
+			f.end()
 			return
 		}
 		if !b.More {
@@ -87,6 +88,9 @@ func (f *feed) take() {
 		}
 	}
 }
+
+// end says that nothing follows. Callers hold mu.
+func (f *feed) end() { f.link(&block{ended: true, config: f.newest.config, dts: f.newest.dts}) }
 
 // add makes blocks of frames.
 func (f *feed) add(frames []*av.Frame) error {

@@ -113,12 +113,12 @@ func (l *loop) take() {
 // turn serves the viewers of a feed, or of these only those that are behind, and
 // drops those that are gone.
 func (l *loop) turn(feed *feed, g *group, now time.Duration, all bool) {
-	newest, start := feed.advance(l.fanout.turn(now))
+	newest, start := l.fanout.advance(feed, l.fanout.turn(now))
 	gone, served := 0, 0
 	g.behind = false
 	for i, v := range g.viewers {
 		if all || v.behind {
-			if err := l.serve(v, newest, start, now); err != nil {
+			if err := l.try(v, newest, start, now); err != nil {
 				l.drop(v, err)
 				gone++
 				continue
@@ -148,7 +148,7 @@ func (l *loop) drop(v *viewer, reason error) {
 	l.fanout.mu.Lock()
 	l.fanout.leave(v.feed)
 	l.fanout.mu.Unlock()
-	v.left(End{reason, v.bytes, v.skips})
+	l.tell(v, End{v.feed.verdict(reason), v.bytes, v.skips})
 }
 
 func (l *loop) cutOff() {

@@ -18,7 +18,7 @@ type Sink interface {
 // Run writes to a viewer from the caller's goroutine until the stream has ended, the
 // viewer is gone or ctx is done.
 func (f *Fanout) Run(ctx context.Context, v Viewer, to Sink) End {
-	return f.run(ctx, v, &runner{to: to})
+	return f.run(ctx, v, &runner{fanout: f, to: to})
 }
 
 // RunConn is Run for a connection that belongs to the viewer alone and is not plain
@@ -26,12 +26,16 @@ func (f *Fanout) Run(ctx context.Context, v Viewer, to Sink) End {
 func (f *Fanout) RunConn(ctx context.Context, v Viewer, conn net.Conn) End {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &runner{to: connSink{conn}}
+	r := &runner{fanout: f, to: connSink{conn}}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // whoever waits for it goes on
 	var listening sync.WaitGroup
 	defer listening.Wait()
 	defer func() { _ = conn.Close() }() // nothing to be done about it
-	listening.Go(func() { r.listen(conn, v.Framing == WebSocket, cancel) })
+	listening.Go(func() {
+		var err error // logged
+		defer f.survive(v.Stream, &err)
+		r.listen(conn, v.Framing == WebSocket, cancel)
+	})
 	return f.run(ctx, v, r)
 }
 
@@ -44,8 +48,14 @@ func (f *Fanout) run(ctx context.Context, v Viewer, r *runner) End {
 		f.leave(r.feed)
 		f.mu.Unlock()
 	}()
-	r.fanout, r.framing, r.lead, r.wake = f, v.Framing, v.Head, make(chan struct{}, 1)
-	return End{r.loop(ctx), r.bytes, r.skips}
+	r.framing, r.lead, r.wake = v.Framing, v.Head, make(chan struct{}, 1)
+	return End{r.feed.verdict(r.try(ctx)), r.bytes, r.skips}
+}
+
+// try is loop, but that a panic ends the viewer alone.
+func (r *runner) try(ctx context.Context) (err error) {
+	defer r.fanout.survive(r.feed.key.stream, &err)
+	return r.loop(ctx)
 }
 
 // runner is a viewer with a goroutine of its own.
@@ -71,7 +81,7 @@ func (r *runner) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		newest, start := r.feed.advance(f.turn(f.now()))
+		newest, start := f.advance(r.feed, f.turn(f.now()))
 		more, err := r.send(newest, start)
 		if err != nil {
 			return err
