@@ -34,6 +34,7 @@ func (s *server) adminConfig(ls listeners) admin.Config {
 		Viewers:    s.viewers,
 		KickViewer: s.kickViewer,
 		Audience:   s.audience,
+		History:    s.history,
 		Relays:     s.relayStates,
 		TwinID:     s.twinID,
 		Keys:       keeper{s.keys, s.policies},

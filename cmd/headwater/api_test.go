@@ -18,6 +18,7 @@ import (
 	"github.com/pb33f/libopenapi"
 	validator "github.com/pb33f/libopenapi-validator"
 
+	"headwater/origin/admin"
 	"headwater/remux"
 )
 
@@ -198,13 +199,16 @@ func TestAPI(t *testing.T) {
 		}
 	}
 	c.try("GET", "/api/v1/openapi.json", "", 200)
-	c.try("GET", "/api/v1/streams/live/x", "", 404)
+	for _, of := range []string{"", "/history", "/checkup"} {
+		c.try("GET", "/api/v1/streams/live/x"+of, "", 404)
+	}
 	c.try("DELETE", "/api/v1/streams/live/x", "", 404)
 
 	key := c.testKeys()
 	out := publishBoth(t, "rtmp://"+p.addrs["rtmp"]+"/live/x?key="+key.Secret)
 	expect("stream_begun", "publisher_came")
 	c.testStream(key.ID)
+	c.testCheckup()
 	c.testViewers()
 	_, scrape := p.get(t, "admin", "/metrics")
 	checkMetrics(t, scrape)
@@ -234,6 +238,7 @@ func TestAPI(t *testing.T) {
 	if got := string(c.try("POST", "/api/v1/reload", "", 200)); got != "{\"changed\":[\"relay.push\",\"log.level\"],\"restart\":[]}\n" { // --data wins over the file
 		t.Errorf("reloaded: %s", got)
 	}
+	c.testHistory()
 	for op, tried := range c.operations {
 		if !tried {
 			t.Errorf("%s has not been tried", op)
@@ -345,6 +350,42 @@ func (c *contract) testStream(keyID string) {
 	}
 	if got := decode[struct{ Publishers []any }](t, c.try("GET", "/api/v1/publishers", "", 200)); len(got.Publishers) != 1 {
 		t.Errorf("publishers %v", got)
+	}
+}
+
+// testCheckup: what ffmpeg sends with these settings is as it should be.
+func (c *contract) testCheckup() {
+	t := c.t
+	t.Helper()
+	got := decode[struct {
+		Worst    string
+		Findings []struct{ Code, Severity, Text string }
+	}](t, c.try("GET", "/api/v1/streams/live/x/checkup", "", 200))
+	if len(got.Findings) == 0 || got.Worst != got.Findings[0].Severity || got.Worst == "problem" {
+		t.Errorf("check-up %+v", got)
+	}
+}
+
+// testHistory waits for the first sample of a stream whose publisher has left.
+func (c *contract) testHistory() {
+	t := c.t
+	t.Helper()
+	type history struct {
+		Interval float64 `json:"interval_seconds"`
+		Samples  []struct {
+			Time    time.Time
+			State   string
+			Bitrate int
+		}
+	}
+	var h history
+	deadline := time.Now().Add(2 * admin.SampleEvery)
+	for len(h.Samples) == 0 && time.Now().Before(deadline) {
+		h = decode[history](t, c.try("GET", "/api/v1/streams/live/x/history", "", 200))
+		time.Sleep(100 * time.Millisecond)
+	}
+	if h.Interval != admin.SampleEvery.Seconds() || len(h.Samples) == 0 || h.Samples[0].State == "" || time.Since(h.Samples[0].Time) > time.Minute {
+		t.Errorf("history %+v", h)
 	}
 }
 

@@ -75,6 +75,7 @@ type server struct {
 	access   *traffic.AccessLog
 	http     *http.Server
 	admin    *http.Server
+	history  *admin.History
 	web      *connectionPool // of the public listeners
 
 	cfg       atomic.Pointer[config.Config] // in force
@@ -171,6 +172,7 @@ func (s *server) build(cfg *config.Config, ls listeners, caps connectionCaps, st
 	s.media = origin.New(viewers)
 	s.http = newHTTPServer(s.traffic.Handler(s.media), s.log)
 	s.web = newConnectionPool(caps.http, cfg.HTTP.MaxConnectionsPerAddress, s.log)
+	s.history = admin.NewHistory(s.registry, s.audience)
 	s.admin = newHTTPServer(admin.New(s.adminConfig(ls)), s.log)
 	s.admin.WriteTimeout = 30 * time.Second
 	return nil
@@ -226,6 +228,7 @@ func (s *server) start(ls listeners) <-chan error {
 	s.running.Go(func() { s.registry.Run(ctx) })
 	s.running.Go(func() { s.memory.Run(ctx) })
 	s.running.Go(func() { s.room.run(ctx) })
+	s.running.Go(func() { s.history.Run(ctx) })
 	s.startRelays()
 	s.ready.Store(true)
 	return failed

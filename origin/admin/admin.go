@@ -1,11 +1,11 @@
 // Package admin answers on the admin listener: health and readiness for probes, the
-// API below /api/v1, metrics, and a page for a person who looks. It never serves
+// API below /api/v1, metrics, and the console for a person who looks. It never serves
 // media, and shows no secret but that of a key in the moment it is made.
 //
 // # Who may ask
 //
-// Health and readiness answer whoever asks, because probes carry no token.
-// Everything else asks for the token where there is one; without one the
+// Health and readiness answer whoever asks, because probes carry no token, and so do
+// the console's files, which ask for it themselves. Everything else asks for the token where there is one; without one the
 // listener is on loopback, and a request that names any host but this machine
 // is refused, so that a web page cannot reach it through a DNS name of its own
 // (DNS rebinding). What changes something is also refused to a page of another
@@ -21,7 +21,6 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	_ "embed"
 	"errors"
 	"io"
 	"log/slog"
@@ -31,6 +30,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"headwater/origin/console"
 	"headwater/remux"
 )
 
@@ -49,6 +49,7 @@ type Config struct {
 	Viewers    func() []Viewer
 	KickViewer func(id string) bool // reports whether there was one
 	Audience   func() Audience
+	History    *History // nil: it keeps none
 	Relays     func() []Relay
 	TwinID     string                   // what this server's twin knows it by; "": it has none
 	Keys       Keys                     // nil: none can be made
@@ -98,15 +99,11 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-//go:embed page.html
-var page []byte
-
 // New returns the handler of the admin listener.
 func New(c Config) http.Handler {
 	c = c.withDefaults()
 	a := &api{config: c, log: c.Logger}
 	guarded := http.NewServeMux()
-	guarded.HandleFunc("GET /{$}", servePage)
 	a.register(guarded)
 	if c.Metrics != nil {
 		guarded.Handle("GET /metrics", c.Metrics)
@@ -122,6 +119,7 @@ func New(c Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", probe(func() bool { return true }))
 	mux.HandleFunc("/readyz", probe(c.Ready))
+	a.registerConsole(mux, console.Files())
 	mux.Handle("/", a.guard(guarded))
 	return withHeaders(mux)
 }
@@ -156,7 +154,7 @@ func (a *api) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch token := a.config.Token(); {
 		case token == "" && !localHost(r.Host):
-			answerProblem(w, a.log, r, NewProblem(http.StatusMisdirectedRequest, "this listener answers to localhost and IP addresses only"))
+			a.refuseHost(w, r)
 		case token != "" && !bearer(r, token):
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			answerProblem(w, a.log, r, NewProblem(http.StatusUnauthorized, "this listener asks for Authorization: Bearer TOKEN, the admin.token of the configuration"))
@@ -183,11 +181,6 @@ func localHost(hostport string) bool {
 	}
 	_, err = netip.ParseAddr(host)
 	return err == nil || strings.EqualFold(host, "localhost")
-}
-
-func servePage(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(page)
 }
 
 func answer(w http.ResponseWriter, status int, text string) {

@@ -27,19 +27,21 @@ type operations map[string]func(w http.ResponseWriter, r *http.Request) error
 // paths are what the API has; openapi.json describes each of them.
 func (a *api) paths() map[string]operations {
 	return map[string]operations{
-		"/api/v1/openapi.json":              {"GET": a.document},
-		"/api/v1/server":                    {"GET": a.server},
-		"/api/v1/streams":                   {"GET": a.streams},
-		"/api/v1/streams/{app}/{name}":      {"GET": a.stream, "DELETE": a.kick},
-		"/api/v1/streams/{app}/{name}/twin": {"GET": a.twin},
-		"/api/v1/publishers":                {"GET": a.publishers},
-		"/api/v1/viewers":                   {"GET": a.viewers},
-		"/api/v1/viewers/{id}":              {"DELETE": a.kickViewer},
-		"/api/v1/relays":                    {"GET": a.relays},
-		"/api/v1/keys":                      {"GET": a.keys, "POST": a.createKey},
-		"/api/v1/keys/{id}":                 {"DELETE": a.revokeKey},
-		"/api/v1/reload":                    {"POST": a.reload},
-		"/api/v1/events":                    {"GET": a.changes},
+		"/api/v1/openapi.json":                 {"GET": a.document},
+		"/api/v1/server":                       {"GET": a.server},
+		"/api/v1/streams":                      {"GET": a.streams},
+		"/api/v1/streams/{app}/{name}":         {"GET": a.stream, "DELETE": a.kick},
+		"/api/v1/streams/{app}/{name}/history": {"GET": a.history},
+		"/api/v1/streams/{app}/{name}/checkup": {"GET": a.checkup},
+		"/api/v1/streams/{app}/{name}/twin":    {"GET": a.twin},
+		"/api/v1/publishers":                   {"GET": a.publishers},
+		"/api/v1/viewers":                      {"GET": a.viewers},
+		"/api/v1/viewers/{id}":                 {"DELETE": a.kickViewer},
+		"/api/v1/relays":                       {"GET": a.relays},
+		"/api/v1/keys":                         {"GET": a.keys, "POST": a.createKey},
+		"/api/v1/keys/{id}":                    {"DELETE": a.revokeKey},
+		"/api/v1/reload":                       {"POST": a.reload},
+		"/api/v1/events":                       {"GET": a.changes},
 	}
 }
 

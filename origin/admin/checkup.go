@@ -1,0 +1,21 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+
+	"headwater/origin/checkup"
+)
+
+// checkup says what is wrong with a stream as its encoder sends it.
+func (a *api) checkup(w http.ResponseWriter, r *http.Request) error {
+	s, err := a.find(r)
+	if err != nil {
+		return err
+	}
+	findings := checkup.Check(checkup.FromReport(s.Report(), time.Now()))
+	return answerJSON(w, r, http.StatusOK, struct {
+		Worst    checkup.Severity  `json:"worst"`
+		Findings []checkup.Finding `json:"findings"`
+	}{checkup.Worst(findings), listed(findings)})
+}
