@@ -1,9 +1,9 @@
-// Command kubecheck checks Kubernetes manifests without a cluster: every field must be
+// Command deploycheck checks Kubernetes manifests without a cluster: every field must be
 // one that the API has, pods must keep to the restricted Pod Security Standard, and what
 // refers to something by name (a Service's or a probe's port, selectors, a mount's
-// volume) must find it.
+// volume) must find it. And a compose file without Docker.
 //
-//	kubecheck DIR
+//	deploycheck DIR COMPOSE-FILE
 package main
 
 import (
@@ -27,14 +27,17 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: kubecheck DIR")
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: deploycheck DIR COMPOSE-FILE")
 		os.Exit(2)
 	}
 	m := manifests{}
 	problems := m.read(os.Args[1])
 	if len(problems) == 0 {
 		problems = m.check()
+	}
+	if err := checkCompose(os.Args[2]); err != nil {
+		problems = append(problems, err)
 	}
 	for _, p := range problems {
 		fmt.Fprintln(os.Stderr, p)
