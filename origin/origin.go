@@ -244,14 +244,39 @@ var errNoStream = notFound("no such stream")
 // be.
 func (h *Handler) wanted(ctx context.Context, app, name string) (*remux.Stream, error) {
 	s, err := h.stream(app, name)
-	if h.config.Demand != nil && (s != nil || errors.Is(err, errNoStream)) {
-		s, err = h.demand(ctx, remux.Name{App: app, Stream: name}, s)
+	switch name := (remux.Name{App: app, Stream: name}); {
+	case h.config.Demand == nil && errors.Is(err, errNoStream) && h.config.Registry.Expects(name):
+		s, err = h.expected(ctx, name)
+	case h.config.Demand != nil && (s != nil || errors.Is(err, errNoStream)):
+		s, err = h.demand(ctx, name, s)
 	}
 	if err != nil {
 		return nil, err
 	}
 	s.Touch()
 	return s, nil
+}
+
+// expected waits for a stream that was there before the server was restarted: to some
+// players two or three errors are the end.
+func (h *Handler) expected(ctx context.Context, name remux.Name) (*remux.Stream, error) {
+	if h.waiting.Add(1) > maxWaiting {
+		h.waiting.Add(-1)
+		return nil, unavailable("too many requests wait already")
+	}
+	defer h.waiting.Add(-1)
+	limited, cancel := context.WithTimeout(ctx, h.config.StartHold)
+	defer cancel()
+	defer context.AfterFunc(h.base, cancel)()
+	r := h.config.Registry
+	_, _ = r.Begun().Wait(limited, func(uint64) bool { return r.Stream(name) != nil }) // it is there now or it is not
+	if s := r.Stream(name); s != nil {
+		return s, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return nil, errNoStream
 }
 
 // demand returns s if it has a publisher, else what Demand says, else s again.

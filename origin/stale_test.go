@@ -2,8 +2,11 @@ package origin
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
+
+	"headwater/remux"
 )
 
 // A playlist that stands still is refused after the bound, so that a cache turns to
@@ -37,5 +40,45 @@ func TestStalePlaylists(t *testing.T) {
 	f.publisher.Close()
 	if res, _ := f.do(t, "GET", playlists[0]); res.StatusCode != http.StatusOK {
 		t.Errorf("without its publisher: %d", res.StatusCode)
+	}
+}
+
+// A playlist of a stream that was there before the server was restarted is waited for,
+// one of a stream that never was is not.
+func TestStreamIsExpectedAfterRestart(t *testing.T) {
+	m := remux.OpenMemory("", nil)
+	before := remux.NewRegistry(remux.DefaultOptions(), m)
+	p, err := before.Publish(remux.Name{App: "live", Stream: "x"}, remux.Claim{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed(t, p, 0, 10000)
+	after := remux.NewRegistry(remux.DefaultOptions(), m)
+	h := New(Config{Registry: after, StartHold: 5 * time.Second})
+	s := httptest.NewServer(h)
+	defer s.Close()
+	f := &fixture{registry: after, handler: h, server: s}
+	if res, _ := f.do(t, "GET", "/live/y.m3u8"); res.StatusCode != http.StatusNotFound {
+		t.Errorf("a stream that never was: %d", res.StatusCode)
+	}
+	answer := make(chan int)
+	go func() {
+		res, err := http.Get(s.URL + "/live/x/fmp4/index.m3u8")
+		if err != nil {
+			answer <- 0
+			return
+		}
+		_ = res.Body.Close()
+		answer <- res.StatusCode
+	}()
+	for h.waiting.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if p, err = after.Publish(remux.Name{App: "live", Stream: "x"}, remux.Claim{}); err != nil {
+		t.Fatal(err)
+	}
+	feed(t, p, 0, 4100)
+	if status := <-answer; status != http.StatusOK {
+		t.Errorf("answered %d", status)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"headwater/remux/hls"
 )
 
 // minListed is how many segments a playlist lists at least, once there are that
@@ -84,6 +86,9 @@ type Index struct {
 	epoch    string // of what comes next
 	served   *servedMark
 
+	gaps              []hls.Entry
+	gapsDiscontinuity uint64
+
 	media lazy // the fMP4 playlist, which changes with each part
 	delta lazy
 	slow  *slowTexts
@@ -110,6 +115,10 @@ func (t *timeline) index(now time.Time, ended bool) *Index {
 		served:     t.served,
 		slow:       t.slow,
 	}
+	if len(ix.Segments) >= minListed || t.listed > 0 { // enough by themselves
+		t.gaps = nil
+	}
+	ix.gaps, ix.gapsDiscontinuity = t.gaps, t.gapsDiscontinuity
 	if ended {
 		ix.slow = &slowTexts{} // EXT-X-ENDLIST is new
 	}

@@ -21,6 +21,12 @@ type State struct {
 	Target        time.Duration `json:"target"`        // EXT-X-TARGETDURATION, ns
 	PartTarget    time.Duration `json:"part_target"`   // PART-TARGET, ns
 	At            time.Time     `json:"at"`            // when this was so
+
+	// What the playlist listed, nothing where the stream is over.
+	Past   []Past `json:"past,omitempty"`
+	Listed uint64 `json:"listed,omitempty"` // media sequence number behind the newest of Past
+	Broken bool   `json:"broken,omitempty"` // the segment with that number has a discontinuity
+	Epoch  string `json:"epoch,omitempty"`  // in its name
 }
 
 const (
@@ -33,6 +39,8 @@ const (
 	// sameLife is how long after a state a player may still be at its playlist, so
 	// that the target durations have to stay as they were.
 	sameLife = 5 * time.Minute
+	// writeEvery is how much a crash may forget.
+	writeEvery = 300 * time.Millisecond
 	// maxStates bounds the names that are remembered; the oldest go first.
 	maxStates = 10000
 )
@@ -112,14 +120,14 @@ func (m *Memory) forgetOldest() {
 	delete(m.states, oldest)
 }
 
-// Run writes the memory to its file once a second while it changes, and at once
+// Run writes the memory to its file every writeEvery while it changes, and at once
 // where a stream begins or has a discontinuity, until ctx is done, and then once
 // more. What goes wrong is logged once.
 func (m *Memory) Run(ctx context.Context) {
 	if m.path == "" {
 		return
 	}
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(writeEvery)
 	defer tick.Stop()
 	failing := false
 	for {
@@ -201,13 +209,27 @@ func (m *Memory) start(n Name, now time.Time) (s State, goesOn bool) {
 		}
 		return s, false
 	}
-	s.Sequence = max(s.Sequence, old.Sequence+spareSequences)
-	s.Discontinuity = max(s.Discontinuity, old.Discontinuity+1)
+	next, broken := old.Sequence+spareSequences, old.Discontinuity+1
 	age := now.Sub(old.At)
-	if goesOn = -sameLife < age && age < sameLife; goesOn {
+	goesOn = -sameLife < age && age < sameLife
+	if goesOn && len(old.Past) > 0 { // players are at the very list
+		s = old
+		s.Sequence, s.Discontinuity = next, broken
+		return s, true
+	}
+	s.Sequence, s.Discontinuity = max(s.Sequence, next), max(s.Discontinuity, broken)
+	if goesOn {
 		s.Target, s.PartTarget = old.Target, old.PartTarget
 	}
 	return s, goesOn
+}
+
+// expects says that a stream was live under a name so short a time ago that its
+// publisher may be on the way back, and its players still there.
+func (m *Memory) expects(n Name, now time.Time) bool {
+	s, ok := m.recall(n)
+	age := now.Sub(s.At)
+	return ok && len(s.Past) > 0 && -sameLife < age && age < sameLife
 }
 
 // discontinuityFloor is where discontinuity sequence numbers begin without a memory:

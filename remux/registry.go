@@ -103,6 +103,10 @@ func (r *Registry) Stream(name Name) *Stream {
 	return r.streams[name]
 }
 
+// Expects says that a stream of that name was live a short time ago, in a process that
+// is gone: its publisher and its players may be on the way back.
+func (r *Registry) Expects(name Name) bool { return r.memory.expects(name, time.Now()) }
+
 // Streams returns all streams, in order of their names.
 func (r *Registry) Streams() []*Stream {
 	r.mu.Lock()

@@ -90,6 +90,11 @@ func (ix *Index) renderPlaylist(f Format, delta bool) (*Object, error) {
 		m.Entries[i] = ix.entry(s, f)
 	}
 	modified := ix.newest().modified
+	if f == FMP4 && len(ix.gaps) > 0 && first == ix.Segments[0] {
+		m.Sequence -= uint64(len(ix.gaps))
+		m.DiscontinuitySequence = ix.gapsDiscontinuity
+		m.Entries = slices.Concat(ix.gaps, m.Entries)
+	}
 	if f == FMP4 {
 		ix.addLowLatency(&m)
 		modified = ix.modified
@@ -145,7 +150,7 @@ func (ix *Index) addLowLatency(m *hls.Media) {
 		}
 	}
 	for i := len(ix.Segments) - 1; i >= 0 && behind < 3*ix.Target; i-- {
-		m.Entries[i].Parts = ix.parts(ix.Segments[i])
+		m.Entries[len(m.Entries)-len(ix.Segments)+i].Parts = ix.parts(ix.Segments[i])
 		behind += ix.Segments[i].Duration
 	}
 }

@@ -174,6 +174,11 @@ func (s *Stream) expire(now time.Time) (gone bool) {
 func (s *Stream) end(now time.Time) {
 	s.ended = now
 	s.publish(now, true)
+	if s.remembered != nil { // what goes on from here is another stream
+		state := s.timeline.state(now)
+		state.Past = nil
+		s.memory.remember(s.Name, state)
+	}
 	for _, l := range s.logs() {
 		l.end()
 	}

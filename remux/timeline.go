@@ -46,13 +46,16 @@ type timeline struct {
 	listed int        // held[listed:] is in the playlist
 	bytes  int64      // cost of held
 	slow   *slowTexts // of held and listed
-	served *servedMark
+
+	gaps              []hls.Entry // listed in front of all segments; see Past
+	gapsDiscontinuity uint64      // sequence number in front of them
+	served            *servedMark
 }
 
 // newTimeline begins at a state; goesOn says that it is a continuation, which a
 // discontinuity marks.
 func newTimeline(o Options, from State, goesOn bool, served *servedMark) *timeline {
-	return &timeline{
+	t := &timeline{
 		options: o,
 		epoch:   newEpoch(),
 		cutter: hls.Cutter{
@@ -68,17 +71,26 @@ func newTimeline(o Options, from State, goesOn bool, served *servedMark) *timeli
 		slow:          &slowTexts{},
 		served:        served,
 	}
+	t.gaps, t.gapsDiscontinuity = from.gaps()
+	return t
 }
 
 // state is what has to outlive the timeline.
 func (t *timeline) state(now time.Time) State {
-	return State{
+	s := State{
 		Sequence:      t.nextSequence,
 		Discontinuity: t.discontinuity + t.extra, // above that of either format
 		Target:        t.cutter.Target,
 		PartTarget:    t.cutter.PartTarget,
 		At:            now,
+		Past:          t.past(),
+		Broken:        t.open != nil && t.open.Discontinuity,
+		Epoch:         t.epoch,
 	}
+	if n := len(t.held); n > 0 {
+		s.Listed = t.held[n-1].Sequence + 1
+	}
+	return s
 }
 
 // push adds a sample and reports whether the index has changed.

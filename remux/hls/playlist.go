@@ -18,6 +18,7 @@ type Entry struct {
 	ProgramTime   time.Time // of the segment's first sample
 	Discontinuity bool
 	Map           string // URI of the initialization section; empty for MPEG-TS
+	Gap           bool   // EXT-X-GAP: it cannot be fetched
 	Parts         []Part // listed in front of it; none where it is far from the live edge
 }
 
@@ -123,6 +124,9 @@ func (m *Media) header() string {
 func (e *Entry) tags() string {
 	b := strings.Builder{}
 	b.WriteString("#EXT-X-PROGRAM-DATE-TIME:" + dateTime(e.ProgramTime))
+	if e.Gap {
+		b.WriteString("\n#EXT-X-GAP")
+	}
 	for _, p := range e.Parts {
 		b.WriteString("\n#EXT-X-PART:DURATION=" + seconds(p.Duration) + ",URI=\"" + p.URI + "\"")
 		if p.Independent {

@@ -153,7 +153,7 @@ func (v *renditionView) follow() {
 	for _, s := range v.states {
 		for _, seg := range s.full.Segments {
 			e := byMSN[seg.MSN]
-			if seg.URI == "" { // skipped before it was ever known
+			if seg.URI == "" || seg.Gap { // skipped before it was ever known, or gone
 				continue
 			}
 			if e == nil {

@@ -187,7 +187,7 @@ func Default() Config {
 			MaxConnectionsPerAddress: 1000,
 			CORSOrigin:               "*",
 			FLVGather:                100 * time.Millisecond,
-			StartHold:                5 * time.Second,
+			StartHold:                8 * time.Second,
 		},
 		Admin:     Admin{Listen: "127.0.0.1:8081"},
 		Metrics:   Metrics{Streams: 200},
