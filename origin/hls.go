@@ -48,7 +48,7 @@ func (h *Handler) media(w http.ResponseWriter, r *http.Request, s *remux.Stream,
 		}
 		cache = "public, max-age=" + strconv.Itoa(int(6*ix.Target/time.Second))
 	}
-	o, err := ix.Playlist(f, d.skip)
+	o, err := ix.Playlist(f, remux.Ask{Delta: d.skip, Known: d.blocking})
 	if err != nil {
 		return explain(err)
 	}

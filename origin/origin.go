@@ -244,11 +244,11 @@ var errNoStream = notFound("no such stream")
 // be.
 func (h *Handler) wanted(ctx context.Context, app, name string) (*remux.Stream, error) {
 	s, err := h.stream(app, name)
-	switch name := (remux.Name{App: app, Stream: name}); {
-	case h.config.Demand == nil && errors.Is(err, errNoStream) && h.config.Registry.Expects(name):
-		s, err = h.expected(ctx, name)
-	case h.config.Demand != nil && (s != nil || errors.Is(err, errNoStream)):
-		s, err = h.demand(ctx, name, s)
+	if h.config.Demand != nil && (s != nil || errors.Is(err, errNoStream)) {
+		s, err = h.demand(ctx, remux.Name{App: app, Stream: name}, s)
+	}
+	if errors.Is(err, errNoStream) && h.config.Registry.Expects(remux.Name{App: app, Stream: name}) {
+		s, err = h.expected(ctx, remux.Name{App: app, Stream: name})
 	}
 	if err != nil {
 		return nil, err

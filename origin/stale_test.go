@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -54,7 +55,8 @@ func TestStreamIsExpectedAfterRestart(t *testing.T) {
 	}
 	feed(t, p, 0, 10000)
 	after := remux.NewRegistry(remux.DefaultOptions(), m)
-	h := New(Config{Registry: after, StartHold: 5 * time.Second})
+	demand := func(context.Context, remux.Name) *remux.Stream { return nil } // nobody else has it
+	h := New(Config{Registry: after, StartHold: 5 * time.Second, Demand: demand})
 	s := httptest.NewServer(h)
 	defer s.Close()
 	f := &fixture{registry: after, handler: h, server: s}

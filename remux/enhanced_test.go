@@ -81,7 +81,7 @@ func TestEnhancedStreams(t *testing.T) {
 				samePackets(t, packetsOf(t, path), framed(ix.newest().Config, want))
 				return
 			}
-			for _, err := range []error{second(ix.Playlist(TS, false)), second(ix.Multivariant(TS, "x"))} {
+			for _, err := range []error{second(ix.Playlist(TS, Ask{})), second(ix.Multivariant(TS, "x"))} {
 				if !errors.Is(err, ErrCodec) || !strings.Contains(err.Error(), c.noTS) {
 					t.Errorf("TS: %v, want ErrCodec for %s", err, c.noTS)
 				}
@@ -275,7 +275,7 @@ func TestEnhancedCodecsFollowOneAnother(t *testing.T) {
 		publish(t, r, "x", fixture(t, s.name)).Close()
 	}
 	ix := r.Stream(Name{"live", "x"}).Index()
-	text, err := ix.Playlist(FMP4, false)
+	text, err := ix.Playlist(FMP4, Ask{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,6 +91,7 @@ type Index struct {
 
 	media lazy // the fMP4 playlist, which changes with each part
 	delta lazy
+	known lazy // with the gaps, while there are any
 	slow  *slowTexts
 }
 

@@ -27,7 +27,7 @@ func TestStreamGoesOnOverARestart(t *testing.T) {
 		r := NewRegistry(DefaultOptions(), m)
 		publish(t, r, "x", messages)
 		ix := r.Stream(Name{"live", "x"}).Index()
-		text, err := ix.Playlist(FMP4, false)
+		text, err := ix.Playlist(FMP4, Ask{})
 		if err != nil {
 			t.Fatal(err)
 		}

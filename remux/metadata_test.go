@@ -233,7 +233,7 @@ func TestMetadataBegins(t *testing.T) {
 		t.Errorf("what a restart begins behind is %d, want %d", n, base+3)
 	}
 	for f, want := range map[Format]int{FMP4: 2, TS: 3} {
-		text, err := ix.Playlist(f, false)
+		text, err := ix.Playlist(f, Ask{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -267,7 +267,7 @@ func TestMetadataLeavesTheWindow(t *testing.T) {
 		if base == 0 {
 			base = ix.Segments[0].DiscontinuitySequence
 		}
-		text, err := ix.Playlist(TS, false)
+		text, err := ix.Playlist(TS, Ask{})
 		if err != nil {
 			t.Fatal(err)
 		}

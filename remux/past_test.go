@@ -19,7 +19,7 @@ func TestPlaylistGoesOnAfterRestart(t *testing.T) {
 		return NewRegistry(DefaultOptions(), OpenMemory(path, slog.New(slog.DiscardHandler)))
 	}
 	text := func(r *Registry, f Format) string {
-		o, err := r.Stream(Name{"live", "x"}).Index().Playlist(f, false)
+		o, err := r.Stream(Name{"live", "x"}).Index().Playlist(f, Ask{Known: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,6 +58,9 @@ func TestPlaylistGoesOnAfterRestart(t *testing.T) {
 	}
 	if d := number(t, list, "#EXT-X-DISCONTINUITY-SEQUENCE:"); d != number(t, old, "#EXT-X-DISCONTINUITY-SEQUENCE:") || d+1 != ix.Segments[0].DiscontinuitySequence {
 		t.Errorf("discontinuity sequence %d in front of %d", d, ix.Segments[0].DiscontinuitySequence)
+	}
+	if plain, err := ix.Playlist(FMP4, Ask{}); err != nil || strings.Contains(string(plain.Body), "GAP") {
+		t.Errorf("who has not had the playlist: %v\n%s", err, plain.Body)
 	}
 	if strings.Contains(text(after, TS), "GAP") {
 		t.Error("gaps in the playlist of MPEG-TS")

@@ -129,7 +129,7 @@ func decodes(t *testing.T, path string) {
 // section first.
 func download(t *testing.T, ix *Index, f Format) string {
 	t.Helper()
-	text, err := ix.Playlist(f, false)
+	text, err := ix.Playlist(f, Ask{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func TestReconnect(t *testing.T) {
 		publish(t, r, "x", messages).Close()
 	}
 	ix := r.Stream(Name{"live", "x"}).Index()
-	text, err := ix.Playlist(FMP4, false)
+	text, err := ix.Playlist(FMP4, Ask{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +301,7 @@ func TestExpire(t *testing.T) {
 	}
 	end := time.Now().Add(31 * time.Second)
 	r.expire(end)
-	text, err := s.Index().Playlist(TS, false)
+	text, err := s.Index().Playlist(TS, Ask{})
 	if err != nil || !bytes.HasSuffix(text.Body, []byte("#EXT-X-ENDLIST\n")) {
 		t.Fatalf("after the window: %v, %s", err, text.Body)
 	}
@@ -363,7 +363,7 @@ func TestNamesAreNeverReused(t *testing.T) {
 	for range 3 {
 		r := NewRegistry(DefaultOptions(), nil)
 		publish(t, r, "x", messages).Close()
-		text, err := r.Stream(Name{"live", "x"}).Index().Playlist(FMP4, false)
+		text, err := r.Stream(Name{"live", "x"}).Index().Playlist(FMP4, Ask{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -500,7 +500,7 @@ func TestParametersChange(t *testing.T) {
 	}
 	p.Close()
 	ix := p.Stream().Index()
-	text, err := ix.Playlist(FMP4, false)
+	text, err := ix.Playlist(FMP4, Ask{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -556,9 +556,9 @@ func TestPartsLeaveSlowTextsAlone(t *testing.T) {
 	texts := func() (all [3]*Object) {
 		ix := p.Stream().Index()
 		for i, get := range []func() (*Object, error){
-			func() (*Object, error) { return ix.Playlist(TS, false) },
+			func() (*Object, error) { return ix.Playlist(TS, Ask{}) },
 			func() (*Object, error) { return ix.Multivariant(FMP4, "x") },
-			func() (*Object, error) { return ix.Playlist(FMP4, false) },
+			func() (*Object, error) { return ix.Playlist(FMP4, Ask{}) },
 		} {
 			o, err := get()
 			if err != nil {

@@ -47,10 +47,17 @@ func (f Format) Supports(c *av.Config) error {
 	return nil
 }
 
-// Playlist returns the media playlist; with delta, and where it is possible, the
-// update that leaves out what a client knows. It fails with ErrNotReady before the
-// first segment, and with ErrCodec.
-func (ix *Index) Playlist(f Format, delta bool) (*Object, error) {
+// Ask is how a client asks for a media playlist.
+type Ask struct {
+	Delta bool // it takes an update that leaves out what it knows (_HLS_skip)
+	Known bool // it has had the playlist, and asks for what comes next (_HLS_msn)
+}
+
+// Playlist returns the media playlist; where it is possible as the update that was
+// asked for. Only who knows it is told of gaps (Past): some players do not begin at a
+// playlist that has them. It fails with ErrNotReady before the first segment, and with
+// ErrCodec.
+func (ix *Index) Playlist(f Format, ask Ask) (*Object, error) {
 	if len(ix.Segments) == 0 {
 		return nil, ErrNotReady
 	}
@@ -58,20 +65,24 @@ func (ix *Index) Playlist(f Format, delta bool) (*Object, error) {
 		return nil, err
 	}
 	ix.served.raise(ix.newest().Sequence)
-	text := &ix.media
-	switch delta = delta && f == FMP4 && !ix.Ended; {
+	text, delta, gaps := &ix.media, ask.Delta && !ix.Ended, ix.gaps
+	switch {
 	case f == TS:
-		text = &ix.slow.ts
+		text, delta, gaps = &ix.slow.ts, false, nil
 	case delta:
 		text = &ix.delta
+	case ask.Known && len(gaps) > 0:
+		text = &ix.known
+	default:
+		gaps = nil
 	}
 	return text.get(func() (*Object, error) {
 		ix.served.renders.playlists.Add(1)
-		return ix.renderPlaylist(f, delta)
+		return ix.renderPlaylist(f, delta, gaps)
 	})
 }
 
-func (ix *Index) renderPlaylist(f Format, delta bool) (*Object, error) {
+func (ix *Index) renderPlaylist(f Format, delta bool, gaps []hls.Entry) (*Object, error) {
 	segments := ix.carried(f)
 	first := segments[0]
 	m := hls.Media{
@@ -90,10 +101,10 @@ func (ix *Index) renderPlaylist(f Format, delta bool) (*Object, error) {
 		m.Entries[i] = ix.entry(s, f)
 	}
 	modified := ix.newest().modified
-	if f == FMP4 && len(ix.gaps) > 0 && first == ix.Segments[0] {
-		m.Sequence -= uint64(len(ix.gaps))
+	if len(gaps) > 0 && first == ix.Segments[0] {
+		m.Sequence -= uint64(len(gaps))
 		m.DiscontinuitySequence = ix.gapsDiscontinuity
-		m.Entries = slices.Concat(ix.gaps, m.Entries)
+		m.Entries = slices.Concat(gaps, m.Entries)
 	}
 	if f == FMP4 {
 		ix.addLowLatency(&m)

@@ -121,7 +121,7 @@ func TestNobodyWatchesNothingRendered(t *testing.T) {
 	ix := s.Index()
 	ask := func() {
 		for _, f := range []Format{FMP4, TS} {
-			if _, err := ix.Playlist(f, false); err != nil {
+			if _, err := ix.Playlist(f, Ask{}); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := ix.Multivariant(f, "x"); err != nil {

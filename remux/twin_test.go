@@ -73,7 +73,7 @@ func (w *twin) write(m rtmpMessage) {
 func (w *twin) look() {
 	ix := w.p.Stream().Index()
 	for _, f := range []Format{FMP4, TS} {
-		o, err := ix.Playlist(f, false)
+		o, err := ix.Playlist(f, Ask{})
 		if errors.Is(err, ErrNotReady) {
 			return
 		}

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -191,4 +192,26 @@ func checkTold(t *testing.T, first *push) {
 	if said := first.log.String(); !strings.Contains(said, "another publisher has taken the stream over") {
 		t.Errorf("the first does not say why:\n%s", said)
 	}
+}
+
+// TestBeginAfterRestart: VLC, which does not begin at a playlist with gaps, begins at
+// that of a server that has just been killed and started again.
+func TestBeginAfterRestart(t *testing.T) {
+	t.Parallel()
+	need(t, "sh", "-c", "command -v vlc")
+	src := sourceNamed(t, "bframes")
+	data := t.TempDir()
+	s := startServerIn(t, data, nil)
+	fmp4 := pullHLS(t, s.url("/live/x/fmp4/index.m3u8"), true)
+	p := src.publish(t, s.publishURL("x"), "-stream_loop", "3")
+	fmp4.waitSegments(t, 4, 30*time.Second)
+	fmp4.cancel()
+	s.kill(syscall.SIGKILL)
+	_ = p.cmd.Process.Kill()
+	s = startServerIn(t, data, nil)
+	src.publish(t, s.publishURL("x"), "-stream_loop", "3")
+	if r := ask(t, http.MethodGet, s.url("/live/x/fmp4/index.m3u8")); r.status != http.StatusOK {
+		t.Errorf("a playlist of a stream that was there: %d, %s", r.status, r.body)
+	}
+	playVLC(t, s.url("/live/x.m3u8"))
 }
