@@ -80,7 +80,7 @@ func newRoot() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newServe(), newConfig(), newToken(), newEdge(), newHealth(), newProbe(), newVersion())
+	root.AddCommand(newServe(), newConfig(), newToken(), newEdge(), newHealth(), newProbe(), newDoctor(), newVersion())
 	return root
 }
 

@@ -8,7 +8,7 @@ import (
 	"headwater/origin/checkup"
 )
 
-// maxKnown bounds the segments that are remembered.
+// maxKnown bounds the segments that are remembered, besides those that are listed.
 const maxKnown = 1024
 
 // lateFactor is how many target durations a playlist may stand still: by

@@ -87,6 +87,9 @@ func (w *watcher) conclude() {
 	if w.measured.count == 0 && len(l.Segments) == 0 {
 		w.add("playlist.empty", checkup.Problem, "The playlist lists no segment.", "Is somebody publishing?")
 	}
+	if w.measured.count == 0 && len(l.Segments) > 0 && len(w.found.all) == 0 {
+		w.add("segment.none", checkup.Problem, "Not one segment could be fetched in the time.", "Watch for longer with --duration; else the server or the line to it is far too slow.")
+	}
 	if l.End {
 		w.add("playlist.ended", checkup.Info, "The playlist has ended: this is not live.", "")
 		return

@@ -47,7 +47,7 @@ func (m *MP4) Ready() bool { return len(m.tracks) > 0 }
 func (m *MP4) Read(r *bufio.Reader) error {
 	for {
 		typ, size, err := boxHeader(r)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -81,7 +81,7 @@ func (m *MP4) Read(r *bufio.Reader) error {
 func boxHeader(r *bufio.Reader) (typ string, size int64, err error) {
 	var h [16]byte
 	if _, err := io.ReadFull(r, h[:8]); err != nil {
-		if err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
 			err = fmt.Errorf("%w: it is cut", ErrFormat)
 		}
 		return "", 0, err
@@ -113,7 +113,7 @@ func skip(r *bufio.Reader, size int64) error {
 
 // noEOF is for places where the end comes too early.
 func noEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

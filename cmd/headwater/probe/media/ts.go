@@ -2,6 +2,7 @@ package media
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -54,7 +55,7 @@ func (t *TS) Read(r *bufio.Reader) error {
 	defer t.flush()
 	for {
 		err := t.next(r)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -73,7 +74,7 @@ func (t *TS) Cut() {
 
 func (t *TS) next(r *bufio.Reader) error {
 	if _, err := io.ReadFull(r, t.packet[:]); err != nil {
-		if err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
 			return fmt.Errorf("read TS packet: %w: it is cut", ErrFormat)
 		}
 		return err
