@@ -14,6 +14,7 @@ func (a *api) checkup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	findings := checkup.Check(checkup.FromReport(s.Report(), time.Now()))
+	checkup.Sort(findings)
 	return answerJSON(w, r, http.StatusOK, struct {
 		Worst    checkup.Severity  `json:"worst"`
 		Findings []checkup.Finding `json:"findings"`

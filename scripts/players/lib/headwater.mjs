@@ -24,9 +24,11 @@ export async function serve (binary, env = {}) {
   const data = await mkdtemp(join(tmpdir(), 'headwater-data-'))
   let { process: p, address } = await listen(binary, env, data, { rtmp: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0' })
   return {
+    data,
     log: () => p.log,
     publish: name => `rtmp://${address.rtmp}/live/${name}`,
     url: path => `http://${address.http}${path}`,
+    admin: path => `http://${address.admin}${path}`,
     kill: () => stop(p, 'SIGKILL'),
     /** Starts it again, where it was and with what it left behind. */
     async again () {

@@ -1,0 +1,199 @@
+// The console of the admin listener in a real Chromium, before a real server with a
+// real publisher. CONSOLE_SHOTS names a folder for pictures of its pages.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { launch } from '../lib/browser.mjs'
+import { build, serve } from '../lib/headwater.mjs'
+import { run, stop } from '../lib/process.mjs'
+import { encode, push } from '../lib/source.mjs'
+
+const CONSOLE = fileURLToPath(new URL('../../console', import.meta.url))
+const TOKEN = 'open-sesame'
+const PAGES = ['#/', '#/streams/live/show', '#/publish', '#/viewers', '#/relays', '#/nowhere']
+
+let dir, shots, binary, files, open, closed, browser
+const publishers = {}
+
+before(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'headwater-console-'))
+  shots = process.env.CONSOLE_SHOTS ?? join(dir, 'shots')
+  await mkdir(shots, { recursive: true })
+  await run(CONSOLE, ['--missing'])
+  ;[binary, files] = await Promise.all([build(dir), encode(dir, 90, ['av', 'video'])])
+  open = await serve(binary, { HEADWATER_STREAM_RECONNECT_WINDOW: '2s' })
+  closed = await serve(binary, { HEADWATER_ADMIN_TOKEN: TOKEN, HEADWATER_PLAY_ACCESS: 'protected' })
+  publishers.show = push(files.av, open.publish('show'))
+  publishers.mute = push(files.video, open.publish('mute'))
+  publishers.closed = push(files.av, closed.publish('show'))
+  browser = await launch()
+}, { timeout: 120000 })
+
+after(async () => {
+  await browser?.close()
+  await Promise.all(Object.values(publishers).map(p => stop(p, 'SIGKILL')))
+  await Promise.all([open?.close(), closed?.close()])
+  if (dir) await rm(dir, { recursive: true, force: true })
+}, { timeout: 60000 })
+
+/** Opens the console in a browser of its own, notes what it complains about and whom it asks, and fails if either is wrong. */
+async function inConsole (server, route, what, { refusals = false, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, colorScheme: 'light', ...options })
+  const page = await context.newPage()
+  const said = []
+  const allowed = [new URL(server.admin('/')).host, new URL(server.url('/')).host]
+  page.on('console', m => { if (m.type() === 'error' && !(refusals && /status of 40[13]/.test(m.text()))) said.push(m.text()) })
+  page.on('pageerror', error => said.push(`${error}`))
+  page.on('request', r => {
+    const url = new URL(r.url())
+    if (/^(http|ws)/.test(url.protocol) && !allowed.includes(url.host)) said.push(`asks ${url}`)
+  })
+  page.setDefaultTimeout(15000)
+  try {
+    await page.goto(server.admin(`/${route}`))
+    await what(page)
+    assert.deepEqual(said, [])
+  } catch (error) {
+    await page.screenshot({ path: join(shots, 'failed.png'), fullPage: true }).catch(() => {})
+    throw new Error(`${error.message}\nThe page said: ${said.join('\n')}`, { cause: error })
+  } finally {
+    await context.close()
+  }
+}
+
+const shot = (page, name, fullPage = true) => page.screenshot({ path: join(shots, `${name}.png`), fullPage })
+
+/** The preview plays: its time advances by two seconds. */
+async function plays (page) {
+  await page.waitForFunction(() => document.querySelector('video')?.currentTime > 0)
+  const from = await page.evaluate(() => document.querySelector('video').currentTime)
+  await page.waitForFunction(from => document.querySelector('video').currentTime > from + 2, from)
+  const height = await page.evaluate(() => document.querySelector('video').videoHeight)
+  assert.equal(height, 180)
+}
+
+/** Waits until a cell of a row of the overview shows something. */
+const shows = (page, stream, label, pattern) => page.waitForFunction(
+  ([stream, label, pattern]) => new RegExp(pattern).test(document.querySelector(`tr[data-stream="${stream}"] td[data-label="${label}"]`)?.textContent ?? ''),
+  [stream, label, pattern])
+
+describe('the console', { timeout: 100000 }, () => {
+  test('shows what is live, in numbers', () => inConsole(open, '', async page => {
+    await shows(page, 'live/show', 'Bit rate', '^[1-9]\\d+ kbit/s$')
+    await shows(page, 'live/show', 'Picture', '320 × 180H.264, (29|30|31)(\\.\\d+)? fps')
+    await shows(page, 'live/show', 'Key frames', '^2.00 s$')
+    await shows(page, 'live/show', 'Live edge', '^[01]\\.\\d\\d s$')
+    await shows(page, 'live/show', 'Sound', '^AAC44.1 kHz$')
+    await shows(page, 'live/mute', 'Sound', '^none$')
+    assert.match(await page.textContent('.tiles'), /Live streams2/)
+    assert.match(await page.textContent('footer'), /Changes show at once/)
+    await shot(page, 'overview')
+  }))
+
+  test('plays a preview either way, counts it as a viewer, and draws charts', () => inConsole(open, '#/streams/live/show', async page => {
+    await page.click('text=Play a preview')
+    await plays(page)
+    await page.waitForSelector('text=/Plays \\d\\.\\d+ s behind the live edge/')
+    await page.check('input[value=flv]')
+    await plays(page)
+    await page.waitForSelector('section:has(h2:text("Connected viewers")) td:text("HTTP-FLV")')
+    assert.ok(await page.locator('[data-code="video.format"]').count() > 0, 'the check-up says what the picture is')
+    await page.waitForFunction(() => document.querySelectorAll('.chart path.line').length >= 5)
+    assert.match(await page.getAttribute('.chart svg', 'aria-label'), /^Bit rate: now \d+ kbit\/s; lowest/)
+    await page.waitForFunction(() => /M[^L]+L/.test(document.querySelector('.chart path.line').getAttribute('d'))) // a sample of the server's
+    await page.focus('.chart svg')
+    await page.keyboard.press('Home')
+    assert.match(await page.textContent('.chart figcaption'), / at \d/)
+    await shot(page, 'stream')
+  }))
+
+  test('finds no sound, and says so', () => inConsole(open, '#/streams/live/mute', async page => {
+    await page.waitForSelector('.finding:has-text("audio")')
+    await shot(page, 'mute')
+  }))
+
+  test('says what to type into an encoder, without a secret', () => inConsole(open, '#/publish', async page => {
+    const port = new URL(open.publish('x')).port
+    assert.equal(await page.textContent('.copy:has(.copy-name:text-is("Server")) code'), `rtmp://127.0.0.1:${port}/live`)
+    assert.equal(await page.textContent('.copy:has(.copy-name:text-is("Stream Key")) code'), 'demo')
+    await page.fill('text=Server, as the encoder reaches it', 'studio.example')
+    assert.equal(await page.textContent('.copy:has(.copy-name:text-is("Stream Key")) code'), 'demo?key=SECRET')
+    assert.equal(await page.getAttribute('svg.qr', 'aria-label'), `QR code of rtmp://studio.example:${port}/live/demo`)
+    await page.click('button[aria-label="Copy: Server"]')
+    await page.waitForSelector('button:text("Copied"), button:text("Selected")')
+    await shot(page, 'publish')
+  }, { permissions: ['clipboard-read', 'clipboard-write'] }))
+
+  test('fits a phone, dark', () => inConsole(open, '', async page => {
+    for (const route of PAGES) {
+      await page.goto(open.admin(`/${route}`))
+      await page.waitForSelector('main .card')
+      const [inner, wide] = await page.evaluate(() => [document.documentElement.clientWidth, document.documentElement.scrollWidth])
+      assert.equal(inner, 360)
+      assert.ok(wide <= inner, `${route} is ${wide} wide`)
+      if (route !== '#/nowhere') await shot(page, `phone${route.replace(/\W+/g, '-')}`)
+    }
+    const brightness = () => page.evaluate(() => Number(/\d+/.exec(getComputedStyle(document.body).backgroundColor)[0]))
+    assert.ok(await brightness() < 64, 'dark as the system wants it')
+    await page.selectOption('header select', 'light')
+    assert.ok(await brightness() > 192, 'light as somebody wants it')
+    await page.reload()
+    await page.waitForSelector('main .card')
+    assert.ok(await brightness() > 192, 'and still so')
+  }, { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, colorScheme: 'dark' }))
+
+  test('asks for the token, and for one to play', () => inConsole(closed, '#/streams/live/show', async page => {
+    await page.fill('main input[type=password]', 'wrong')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('text=This token is not the right one')
+    await shot(page, 'token')
+    await page.fill('main input[type=password]', TOKEN)
+    await page.keyboard.press('Enter')
+    await page.click('text=Play a preview')
+    await page.waitForSelector('text=Playing is protected here')
+    const { stdout } = await promisify(execFile)(binary, ['token', 'play', 'live/show', '--expires', '1h', '--data', closed.data])
+    await page.fill('text=Play token', stdout.trim())
+    await page.keyboard.press('Enter')
+    await plays(page)
+    await page.check('input[value=flv]')
+    await plays(page)
+    await page.reload() // the tab still knows the server's token, and not the other
+    await page.waitForSelector('text=Play a preview')
+    const kept = await page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }]))
+    assert.ok(kept.includes(TOKEN) && !kept.includes(stdout.trim()), kept)
+  }, { refusals: true }))
+
+  test('kicks, once it was told twice', () => inConsole(open, '#/streams/live/mute', async page => {
+    const gone = publishers.mute.ended
+    await page.click('text=Kick publisher')
+    await page.keyboard.press('Escape')
+    await page.waitForFunction(() => document.querySelector('dialog') === null)
+    assert.equal(publishers.mute.child.exitCode, null)
+    await page.click('text=Kick publisher')
+    await shot(page, 'kick', false)
+    await page.click('dialog >> text=Kick publisher')
+    await gone
+    await page.waitForSelector('.state-reconnecting, .state-ended')
+    await page.click('nav >> text=Streams')
+    await page.waitForSelector('.events >> text=live/mute lost its publisher')
+    await page.waitForSelector('tr[data-stream="live/mute"] .state-ended')
+  }))
+
+  test('is reached by keyboard', () => inConsole(open, '', async page => {
+    await page.waitForSelector('tr[data-stream="live/show"]')
+    await page.keyboard.press('Tab')
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), 'To the content')
+    await page.keyboard.press('Enter')
+    await page.keyboard.press('Tab')
+    for (let i = 0; i < 6 && await page.evaluate(() => document.activeElement.textContent) !== 'live/show'; i++) await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('h1:text-is("live/show")')
+    assert.equal(await page.title(), 'live/show – Headwater')
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'main')
+  }))
+})
