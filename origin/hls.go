@@ -46,7 +46,7 @@ func (h *Handler) media(w http.ResponseWriter, r *http.Request, s *remux.Stream,
 		if ix, err = h.block(r.Context(), s, ix, d); err != nil {
 			return err
 		}
-		cache = "public, max-age=" + strconv.Itoa(int(6*ix.Target/time.Second))
+		cache = maxAge(int(6 * ix.Target / time.Second))
 	}
 	o, err := ix.Playlist(f, remux.Ask{Delta: d.skip, Known: d.blocking})
 	if err != nil {
@@ -94,8 +94,24 @@ func (h *Handler) started(ctx context.Context, s *remux.Stream) (*remux.Index, e
 
 // playlistCache is half the target duration, at least a second.
 func playlistCache(ix *remux.Index) string {
-	return "public, max-age=" + strconv.Itoa(max(1, int(ix.Target/2/time.Second)))
+	return maxAge(max(1, int(ix.Target/2/time.Second)))
 }
+
+// maxAge lets everybody keep an answer for some seconds.
+func maxAge(seconds int) string {
+	if seconds < len(maxAges) {
+		return maxAges[seconds]
+	}
+	return "public, max-age=" + strconv.Itoa(seconds)
+}
+
+// maxAges are those of target durations up to ten seconds.
+var maxAges = func() (all [61]string) {
+	for i := range all {
+		all[i] = "public, max-age=" + strconv.Itoa(i)
+	}
+	return all
+}()
 
 // explain maps what remux cannot give to an answer.
 func explain(err error) error {

@@ -17,40 +17,73 @@ const slowest = 64 << 10
 // serve answers with an object, whole, in part, or not at all if the client has
 // it. Its URL must mean this object for as long as the cache control says.
 func serve(w http.ResponseWriter, r *http.Request, o *remux.Object, contentType, cacheControl string) {
+	body, suffix := o.Body, ""
+	packed := o.Gzip != nil && acceptsGzip(r.Header["Accept-Encoding"])
+	if packed {
+		body, suffix = o.Gzip, "-gzip"
+	}
 	header := w.Header()
-	header.Set("Content-Type", contentType)
-	header.Set("Cache-Control", cacheControl)
-	body, tag := o.Body, o.Tag
+	setHeaders(header, o, suffix, len(body), contentType, cacheControl)
 	if o.Gzip != nil {
-		header.Set("Vary", "Accept-Encoding")
+		header["Vary"] = varyEncoding
 		r.Header.Del("Range") // a playlist in part is of no use
-		if acceptsGzip(r.Header.Values("Accept-Encoding")) {
-			header.Set("Content-Encoding", "gzip")
-			body, tag = o.Gzip, o.Tag+"-gzip"
+		if packed {
+			header["Content-Encoding"] = gzipEncoding
 		}
 	} else {
-		header.Set("Accept-Ranges", "bytes")
+		header["Accept-Ranges"] = acceptBytes
 	}
-	header.Set("ETag", `"`+tag+`"`)
-	allowed := 10*time.Second + time.Duration(len(body)/slowest)*time.Second
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed)) // unsupported only in tests
 	if conditional(r) {
+		delete(header, "Content-Length")
 		if strings.Contains(r.Header.Get("Range"), ",") {
 			r.Header.Del("Range") // several ranges: the whole body is the simpler right answer
 		}
+		allowTime(w, len(body))
 		http.ServeContent(w, r, "", o.Modified, bytes.NewReader(body))
 		return
 	}
-	header.Set("Last-Modified", o.Modified.UTC().Format(http.TimeFormat))
-	header.Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method != http.MethodHead {
+		allowTime(w, len(body))
 		_, _ = w.Write(body) // the client may have left: nobody to tell
 	}
 }
 
+// Values of headers that are always the same. Nobody changes them: what is set later
+// replaces them.
+var (
+	varyEncoding = []string{"Accept-Encoding"}
+	gzipEncoding = []string{"gzip"}
+	acceptBytes  = []string{"bytes"}
+	noSniff      = []string{"nosniff"}
+	exposed      = []string{"Date, Age, Content-Length, Content-Range, ETag, Last-Modified, Retry-After"}
+)
+
+// setHeaders sets what tells of a body, with as few allocations as can be: one for
+// all values, and one for the text of those that are made here.
+func setHeaders(header http.Header, o *remux.Object, suffix string, size int, contentType, cacheControl string) {
+	var room [96]byte
+	b := append(append(append(append(room[:0], '"'), o.Tag...), suffix...), '"')
+	tag := len(b)
+	b = o.Modified.UTC().AppendFormat(b, http.TimeFormat)
+	modified := len(b)
+	text := string(strconv.AppendInt(b, int64(size), 10))
+	values := &[5]string{contentType, cacheControl, text[:tag], text[tag:modified], text[modified:]}
+	header["Content-Type"] = values[0:1:1]
+	header["Cache-Control"] = values[1:2:2]
+	header["Etag"] = values[2:3:3]
+	header["Last-Modified"] = values[3:4:4]
+	header["Content-Length"] = values[4:5:5]
+}
+
+// allowTime bounds how long a client may take to read a body.
+func allowTime(w http.ResponseWriter, size int) {
+	allowed := 10*time.Second + time.Duration(size/slowest)*time.Second
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed)) // unsupported only in tests
+}
+
 func conditional(r *http.Request) bool {
-	for _, name := range []string{"Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"} {
-		if r.Header.Get(name) != "" {
+	for _, name := range [...]string{"Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"} {
+		if len(r.Header[name]) > 0 {
 			return true
 		}
 	}

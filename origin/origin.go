@@ -124,10 +124,10 @@ func unavailable(reason string) error {
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
-	header.Set("X-Content-Type-Options", "nosniff")
+	header["X-Content-Type-Options"] = noSniff
 	if h.config.CORSOrigin != "" {
-		header.Set("Access-Control-Allow-Origin", h.config.CORSOrigin)
-		header.Set("Access-Control-Expose-Headers", "Date, Age, Content-Length, Content-Range, ETag, Last-Modified, Retry-After")
+		header["Access-Control-Allow-Origin"] = []string{h.config.CORSOrigin}
+		header["Access-Control-Expose-Headers"] = exposed
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -155,29 +155,28 @@ func (h *Handler) route(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.RawPath != "" { // escapes where none are needed: an object has one name
 		return notFound("no such path")
 	}
-	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	switch len(parts) {
-	case 2:
+	app, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	name, rest, deep := strings.Cut(rest, "/")
+	if !deep {
 		if h.config.Full != nil && h.config.Full() {
 			return unavailable("the server is short of memory")
 		}
-		return h.privately(r, h.routeStream(w, r, parts[0], parts[1]))
-	case 4:
-		format, ok := formats[parts[2]]
-		if !ok {
-			break
-		}
-		if parts[3] == "index.m3u8" {
-			return h.privately(r, h.mediaOf(w, r, parts[0], parts[1], format))
-		}
-		s, err := h.stream(parts[0], parts[1])
-		if err != nil {
-			return err
-		}
-		s.Touch()
-		return h.object(w, r, s, format, parts[3])
+		return h.privately(r, h.routeStream(w, r, app, name))
 	}
-	return errNoPath
+	folder, file, _ := strings.Cut(rest, "/")
+	format, ok := formats[folder]
+	switch {
+	case !ok || file == "" || strings.Contains(file, "/"):
+		return errNoPath
+	case file == "index.m3u8":
+		return h.privately(r, h.mediaOf(w, r, app, name, format))
+	}
+	s, err := h.stream(app, name)
+	if err != nil {
+		return err
+	}
+	s.Touch()
+	return h.object(w, r, s, format, file)
 }
 
 var errNoPath = notFound("no such path; streams are at /APP/NAME.m3u8, /APP/NAME.flv and /APP/NAME.ts")

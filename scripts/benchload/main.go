@@ -34,6 +34,7 @@ type plan struct {
 	measure    time.Duration
 	floor      time.Duration // how long the floors are measured
 	gather     time.Duration // of the fan-out and its floor
+	hls        bool          // measure HLS alone
 	matrix     bool          // also measure many numbers of viewers and gathering times
 }
 
@@ -42,6 +43,10 @@ func main() {
 		switch os.Args[1] {
 		case "floor-ingest":
 			exit(floorIngest())
+		case "hammer":
+			exit(hammerOnce(os.Args[2:]))
+		case "bare-http":
+			exit(bareHTTP(os.Args[2:]))
 		case "floor-fanout":
 			exit(floorFanout(os.Args[2:]))
 		}
@@ -56,6 +61,7 @@ func main() {
 	flag.DurationVar(&p.floor, "floor", 6*time.Second, "time the floors are measured")
 	flag.DurationVar(&p.gather, "gather", 100*time.Millisecond, "how long server and fan-out floor gather before they write")
 	flag.BoolVar(&p.matrix, "matrix", false, "also measure 1 to 9900 viewers at 0, 33, 100 and 350 ms")
+	flag.BoolVar(&p.hls, "hls", false, "measure HLS alone")
 	out := flag.String("json", "", "also write the results to this file")
 	flag.Parse()
 	if p.server == "" || p.file == "" || flag.NArg() > 0 {

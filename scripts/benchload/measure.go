@@ -49,6 +49,7 @@ type results struct {
 	FanoutFloor fanoutCost `json:"fanout_floor"`
 	GatherMs    int64      `json:"fanout_floor_gather_ms"`
 
+	HLS    []hlsCost    `json:"hls"`
 	Matrix []fanoutCost `json:"fanout_matrix,omitempty"`
 }
 
@@ -61,6 +62,12 @@ func measureAll(p plan) (results, error) {
 	file, err := newReplay(p.file, false)
 	if err != nil {
 		return r, err
+	}
+	if r.HLS, err = measureHLS(p, file); err != nil {
+		return r, fmt.Errorf("HLS: %w", err)
+	}
+	if p.hls {
+		return r, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -76,8 +83,7 @@ func measureAll(p plan) (results, error) {
 		return r, err
 	}
 	defer func() { _ = os.RemoveAll(data) }()
-	serve := []string{"serve", "--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-		"--data", data, "--log-format", "text"}
+	serve := serveArgs(data)
 	if r.Ingest, err = withProcess(p.server, serve, []string{"rtmp", "http"}, func(s *process) (ingestCost, error) {
 		return measureIngest(s, file, p.publishers, p.warm, p.measure)
 	}); err != nil {
@@ -115,8 +121,7 @@ func measureServed(p plan, file *replay, viewers, gather int) (cost fanoutCost, 
 	if err := os.Setenv("HEADWATER_HTTP_FLV_GATHER", strconv.Itoa(gather)+"ms"); err != nil {
 		return cost, err
 	}
-	serve := []string{"serve", "--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-		"--data", data, "--log-format", "text"}
+	serve := serveArgs(data)
 	return withProcess(p.server, serve, []string{"rtmp", "http"}, func(s *process) (fanoutCost, error) {
 		crowd, err := file.start(s.rtmp, 1, 0)
 		if err != nil {
@@ -238,6 +243,14 @@ func (p *process) spend(length time.Duration) (cpu, elapsed time.Duration, err e
 func (r results) print(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\t\n", args...) }
+	line("HLS, CPU µs a request\tbytes\tHeadwater\tnet/http alone\tnginx\twith sendfile")
+	for _, c := range r.HLS {
+		line("%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f", c.Object, c.Bytes, c.Headwater, c.Bare, c.Nginx, c.Sendfile)
+	}
+	_ = t.Flush()
+	if r.Ingest.Publishers == 0 {
+		return
+	}
 	line("%s\tHeadwater\tkernel alone", r.Machine)
 	line("%d publishers, nobody watching: Mbit/s\t%.0f\t%.0f", r.Ingest.Publishers, r.Ingest.Mbps, r.IngestFloor.Mbps)
 	line("CPU ms per stream-second\t%.2f\t%.2f", r.Ingest.CPUms, r.IngestFloor.CPUms)

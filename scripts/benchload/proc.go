@@ -31,13 +31,18 @@ var (
 // startProcess starts a server and waits until it has said where it listens for
 // each of protos.
 func startProcess(path string, args []string, protos ...string) (*process, error) {
+	return startProcessOn(0, path, args, protos...)
+}
+
+// startProcessOn is startProcess on some processors alone.
+func startProcessOn(on processors, path string, args []string, protos ...string) (*process, error) {
 	p := &process{cmd: exec.Command(path, args...), done: make(chan struct{})}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	p.cmd.Stdout, p.cmd.Stderr = w, w
-	if err := p.cmd.Start(); err != nil {
+	if err := on.run(p.cmd.Start); err != nil {
 		return nil, err
 	}
 	_ = w.Close()
