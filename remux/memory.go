@@ -110,6 +110,16 @@ func (m *Memory) remember(n Name, s State) {
 	}
 }
 
+// forgetPasts drops what no player can be at any more.
+func (m *Memory) forgetPasts() {
+	for name, s := range m.states {
+		if s.Past != nil && time.Since(s.At) > sameLife {
+			s.Past = nil
+			m.states[name] = s
+		}
+	}
+}
+
 func (m *Memory) forgetOldest() {
 	oldest := ""
 	for name, s := range m.states {
@@ -156,6 +166,7 @@ func (m *Memory) write() error {
 		m.mu.Unlock()
 		return nil
 	}
+	m.forgetPasts()
 	b, err := json.Marshal(m.states)
 	m.changed = false
 	m.mu.Unlock()
