@@ -69,6 +69,8 @@ func contentType(path string) string {
 		return "text/javascript; charset=utf-8"
 	case "css":
 		return "text/css; charset=utf-8"
+	case "md":
+		return "text/plain; charset=utf-8"
 	case "svg":
 		return "image/svg+xml"
 	default:

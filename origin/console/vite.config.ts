@@ -7,6 +7,7 @@ export default defineConfig({
     target: 'es2022',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    license: { fileName: 'licences.md' },
     chunkSizeWarningLimit: 700 // hls.js, which is fetched when a preview is played
   },
   server: { proxy: { '/api': 'http://127.0.0.1:8081' } }

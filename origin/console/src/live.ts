@@ -81,7 +81,7 @@ export const inWords = (c: Change): string => `${c.stream} ${WORDS[c.kind] ?? c.
 
 /** Where in the page somebody is: the part behind '#/'. */
 export function useRoute (): string {
-  const read = (): string => decodeURI(location.hash.replace(/^#\/?/, ''))
+  const read = (): string => location.hash.replace(/^#\/?/, '') // names need no escaping
   const [route, setRoute] = useState(read)
   useEffect(() => {
     const moved = (): void => { setRoute(read()) }

@@ -70,7 +70,7 @@ function Console ({ route }: { route: string }): JSX.Element {
       <Page route={route} streams={streams.data?.streams ?? null} server={s} recent={all} />
       <footer>
         {s !== null && <>Headwater {s.version}, up {length(s.uptime_seconds)}{s.ready ? '' : ', ending'} · </>}
-        {told ? 'Changes show at once' : 'Changes show within seconds'} · <a href='/api/v1/openapi.json'>API</a>
+        {told ? 'Changes show at once' : 'Changes show within seconds'} · <a href='/api/v1/openapi.json'>API</a> · <a href='/licences.md'>Licences</a>
       </footer>
     </>
   )

@@ -64,7 +64,7 @@ export function Overview ({ streams, recent }: { streams: Stream[] | null, recen
         <div><dt>Coming in</dt><dd>{bits(live.reduce((n, s) => n + s.bitrate, 0))}</dd></div>
       </dl>
       <Section
-        title='Streams' aside={streams.length > MANY && (
+        title='Now' aside={streams.length > MANY && (
           <span class='row'><label for={field}>Filter</label><input id={field} type='search' value={wanted} onInput={e => { setWanted(e.currentTarget.value) }} /></span>
         )}
       >

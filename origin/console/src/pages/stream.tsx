@@ -44,7 +44,7 @@ function Numbers ({ of: s, viewers }: { of: Stream, viewers: Viewer[] }): JSX.El
           ['Breaks in time', count(s.counters.discontinuities)],
           ['Skipped by slow viewers', `${count(skips)} times`],
           ['Viewers', Object.entries(s.viewers).filter(([, n]) => n > 0).map(([p, n]) => `${count(n)} ${protocol(p)}`).join(', ') || 'none'],
-          ['CODECS', <code key='c'>{[s.video?.string, s.audio?.string].filter(Boolean).join(', ') || NONE}</code>]
+          ['CODECS', [s.video?.string, s.audio?.string].filter(Boolean).join(', ') || NONE]
         ]}
       />
     </Section>
@@ -77,17 +77,18 @@ function useLines (s: Stream): Line[] {
     const now = Date.parse(s.began) + s.uptime_seconds * 1000
     const line = (of: (x: Sample) => number | null, current: number | null): Point[] =>
       [...past.map(x => ({ t: Date.parse(x.time), v: of(x) })).filter(p => p.t < now), { t: now, v: current }]
-    let sum = 0
-    const lost = past.map(x => (sum += x.dropped + x.discontinuities))
+    const summed = (of: (x: Sample) => number): Point[] => {
+      let sum = 0
+      const sums = new Map(past.map(x => [x, sum += of(x)]))
+      return line(x => sums.get(x) ?? null, sum)
+    }
     return [
       { name: 'Bit rate', points: line(x => x.bitrate, s.bitrate), show: n => n === 0 ? '0' : bits(n) },
       { name: 'Frame rate', points: line(x => x.frame_rate, s.frame_rate), show: n => `${Number(n.toFixed(1))} fps` },
       { name: 'Key-frame interval', points: line(x => x.key_frame_interval, s.key_frame_interval?.last ?? null), show: n => `${Number(n.toFixed(2))} s` },
       { name: 'Viewers', points: line(x => x.viewers, audience(s)), show: count, whole: true },
-      {
-        name: 'Dropped and breaks', show: count, whole: true,
-        points: [...past.map((x, i) => ({ t: Date.parse(x.time), v: lost[i]! })).filter(p => p.t < now), { t: now, v: sum }]
-      }
+      { name: 'Could not be used', points: summed(x => x.dropped), show: count, whole: true },
+      { name: 'Breaks in time', points: summed(x => x.discontinuities), show: count, whole: true }
     ]
   }, [data, s])
 }
@@ -139,10 +140,10 @@ export function StreamPage ({ name, streams, server }: { name: string, streams: 
         <div class='column'>
           <Numbers of={stream} viewers={watching} />
           <From of={stream} />
+          <Addresses of={stream} server={server} />
         </div>
       </div>
       <Charts of={stream} />
-      <Addresses of={stream} server={server} />
       <Section title='Connected viewers'><ViewerTable viewers={watching} again={viewers.again} /></Section>
     </>
   )

@@ -42,7 +42,8 @@ export function Chart ({ line, now }: { line: Line, now: number }): JSX.Element 
   const known = points.filter((p): p is { t: number, v: number } => p.v !== null)
   const end = now
   const begin = Math.min(points[0]?.t ?? end, end - SHORTEST)
-  const top = ceiling(Math.max(0, ...known.map(p => p.v)), line.whole ?? false)
+  const highest = Math.max(0, ...known.map(p => p.v))
+  const top = ceiling(highest * 1.1, line.whole ?? false) // a little room above
   const x = (t: number): number => LEFT + (t - begin) / (end - begin) * (width - LEFT - RIGHT)
   const y = (v: number): number => TOP + (1 - v / top) * (HEIGHT - TOP - BOTTOM)
   const shown = cursor === null ? known.at(-1) : known[Math.min(cursor, known.length - 1)]

@@ -82,6 +82,7 @@ export function Preview ({ name, server }: { name: string, server: Server }): JS
   useEffect(() => {
     const v = video.current
     if (asked === null || v === null) return
+    v.focus()
     let open = true
     let playing: Playing | null = null
     const fail = (text: string): void => { if (open) setProblem({ text, token: false, unreachable: false }) }
@@ -118,7 +119,7 @@ export function Preview ({ name, server }: { name: string, server: Server }): JS
   return (
     <div class='preview'>
       <div class='screen'>
-        <video ref={video} muted playsInline controls={asked !== null} aria-label={`Preview of ${name}`} />
+        <video ref={video} muted playsInline controls={asked !== null} tabIndex={-1} aria-label={`Preview of ${name}`} />
         {asked === null && <button type='button' class='play' onClick={play}><span aria-hidden='true'>▶</span> Play a preview</button>}
       </div>
       <div class='preview-bar'>
