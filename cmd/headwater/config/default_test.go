@@ -1,7 +1,6 @@
 package config
 
 import (
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -63,24 +62,4 @@ func sampleKeys(text string) (keys, undocumented []string) {
 		previous = text
 	}
 	return keys, undocumented
-}
-
-// TestReadmeTable: the keys that the README shows exist, under these variables
-// and flags.
-func TestReadmeTable(t *testing.T) {
-	text, err := os.ReadFile("../../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	row := regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| (?:`(--[a-z-]+)`)? ?\\| `(HEADWATER_[A-Z_]+)` \\|")
-	rows := row.FindAllStringSubmatch(string(text), -1)
-	if len(rows) < 10 {
-		t.Fatalf("found %d rows", len(rows))
-	}
-	for _, r := range rows {
-		key, flag, variable := r[1], r[2], r[3]
-		if !slices.Contains(Keys(), key) || variable != EnvName(key) || flag != "" && flag != flagName(key) {
-			t.Errorf("README has %s, %s, %s", key, flag, variable)
-		}
-	}
 }
