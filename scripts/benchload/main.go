@@ -34,7 +34,8 @@ type plan struct {
 	measure    time.Duration
 	floor      time.Duration // how long the floors are measured
 	gather     time.Duration // of the fan-out and its floor
-	hls        bool          // measure HLS alone
+	players    int           // low-latency, of the HLS measurement
+	only       string        // parts to measure, with commas between; "": the usual ones
 	matrix     bool          // also measure many numbers of viewers and gathering times
 }
 
@@ -61,7 +62,8 @@ func main() {
 	flag.DurationVar(&p.floor, "floor", 6*time.Second, "time the floors are measured")
 	flag.DurationVar(&p.gather, "gather", 100*time.Millisecond, "how long server and fan-out floor gather before they write")
 	flag.BoolVar(&p.matrix, "matrix", false, "also measure 1 to 9900 viewers at 0, 33, 100 and 350 ms")
-	flag.BoolVar(&p.hls, "hls", false, "measure HLS alone")
+	flag.IntVar(&p.players, "players", 1000, "low-latency HLS players")
+	flag.StringVar(&p.only, "only", "", "measure these alone: hls, blocked, dead, ingest, unwatched, fanout, publishers, matrix")
 	out := flag.String("json", "", "also write the results to this file")
 	flag.Parse()
 	if p.server == "" || p.file == "" || flag.NArg() > 0 {

@@ -5,11 +5,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
-	"text/tabwriter"
+	"strings"
 	"time"
 )
 
@@ -42,87 +42,159 @@ type fanoutCost struct {
 
 // results is one run on one machine.
 type results struct {
-	Machine     string     `json:"machine"`
-	Ingest      ingestCost `json:"ingest"`
-	IngestFloor ingestCost `json:"ingest_floor"`
-	Fanout      fanoutCost `json:"fanout"`
-	FanoutFloor fanoutCost `json:"fanout_floor"`
-	GatherMs    int64      `json:"fanout_floor_gather_ms"`
+	Machine     string        `json:"machine"`
+	Ingest      ingestCost    `json:"ingest"`
+	IngestFloor ingestCost    `json:"ingest_floor"`
+	Fanout      fanoutCost    `json:"fanout"`
+	FanoutFloor fanoutCost    `json:"fanout_floor"`
+	IngestPeer  ingestCost    `json:"ingest_nginx"`
+	Dead        deadCost      `json:"dead_viewers"`
+	Unwatched   unwatchedCost `json:"unwatched"`
+	GatherMs    int64         `json:"fanout_floor_gather_ms"`
 
-	HLS    []hlsCost    `json:"hls"`
-	Matrix []fanoutCost `json:"fanout_matrix,omitempty"`
+	HLS        []hlsCost    `json:"hls"`
+	Blocked    blockedCost  `json:"hls_blocked"`
+	Publishers []ingestCost `json:"ingest_publishers,omitempty"`
+	Matrix     []fanoutCost `json:"fanout_matrix,omitempty"`
 }
 
 const mb = 1 << 20
 
-// measureAll measures the floors and the server, one after the other.
+// wants says whether a part is to be measured, one of the usual ones or not.
+func (p plan) wants(part string, usual bool) bool {
+	if p.only == "" {
+		return usual
+	}
+	return slices.Contains(strings.Split(p.only, ","), part)
+}
+
+// measureAll measures one part after the other.
 func measureAll(p plan) (results, error) {
 	r := results{Machine: fmt.Sprintf("%d processors, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH),
 		GatherMs: p.gather.Milliseconds()}
-	file, err := newReplay(p.file, false)
+	plain, err := newReplay(p.file, false)
 	if err != nil {
 		return r, err
-	}
-	if r.HLS, err = measureHLS(p, file); err != nil {
-		return r, fmt.Errorf("HLS: %w", err)
-	}
-	if p.hls {
-		return r, nil
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return r, err
-	}
-	if r.IngestFloor, err = withProcess(self, []string{"floor-ingest"}, []string{"rtmp"}, func(s *process) (ingestCost, error) {
-		return measureIngest(s, file, p.publishers, 2*time.Second, p.floor)
-	}); err != nil {
-		return r, fmt.Errorf("ingest floor: %w", err)
-	}
-	data, err := os.MkdirTemp("", "headwater-bench-")
-	if err != nil {
-		return r, err
-	}
-	defer func() { _ = os.RemoveAll(data) }()
-	serve := serveArgs(data)
-	if r.Ingest, err = withProcess(p.server, serve, []string{"rtmp", "http"}, func(s *process) (ingestCost, error) {
-		return measureIngest(s, file, p.publishers, p.warm, p.measure)
-	}); err != nil {
-		return r, fmt.Errorf("ingest: %w", err)
 	}
 	stamped, err := newReplay(p.file, true)
 	if err != nil {
 		return r, err
 	}
-	if r.Fanout, err = measureServed(p, stamped, p.viewers, int(r.GatherMs)); err != nil {
-		return r, fmt.Errorf("fan-out: %w", err)
-	}
-	if p.matrix {
-		if r.Matrix, err = measureMatrix(p, stamped, []int{1, 100, 1000, 9900}, []int{0, 33, 100, 350}); err != nil {
-			return r, err
+	for _, part := range []struct {
+		name    string
+		usual   bool
+		measure func() error
+	}{
+		{"hls", true, func() (err error) { r.HLS, err = measureHLS(p, plain); return }},
+		{"blocked", true, func() (err error) { r.Blocked, err = measureBlocked(p, plain, p.players); return }},
+		{"dead", true, func() (err error) { r.Dead, err = measureDead(p, plain, 500); return }},
+		{"ingest", true, func() error { return r.measureIngest(p, plain) }},
+		{"unwatched", false, func() (err error) { r.Unwatched, err = measureUnwatched(p, plain, p.publishers); return }},
+		{"fanout", true, func() error { return r.measureFanout(p, stamped) }},
+		{"publishers", p.matrix, func() (err error) { r.Publishers, err = measurePublishers(p, plain, []int{1, 50, 200, 500}); return }},
+		{"matrix", p.matrix, func() (err error) {
+			r.Matrix, err = measureMatrix(p, stamped, []int{1, 100, 1000, 9900}, []int{0, 33, 100, 350})
+			return
+		}},
+	} {
+		if !p.wants(part.name, part.usual) {
+			continue
 		}
-	}
-	rate := strconv.Itoa(int(r.Fanout.ViewerMbps * 1e6))
-	floor := []string{"floor-fanout", strconv.FormatInt(r.GatherMs, 10), rate}
-	if r.FanoutFloor, err = withProcess(self, floor, []string{"http"}, func(s *process) (fanoutCost, error) {
-		return measureFanout(s, "/", p.viewers, p.floor)
-	}); err != nil {
-		return r, fmt.Errorf("fan-out floor: %w", err)
+		if err := part.measure(); err != nil {
+			return r, fmt.Errorf("%s: %w", part.name, err)
+		}
 	}
 	return r, nil
 }
 
-// measureServed measures one stream's viewers against a server of their own.
-func measureServed(p plan, file *replay, viewers, gather int) (cost fanoutCost, err error) {
+// measureIngest measures publishers, with the kernel alone and with nginx beside it.
+func (r *results) measureIngest(p plan, file *replay) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if r.IngestFloor, err = withProcess(self, []string{"floor-ingest"}, []string{"rtmp"}, func(s *process) (ingestCost, error) {
+		return measureIngest(s, file, p.publishers, 2*time.Second, p.floor)
+	}); err != nil {
+		return fmt.Errorf("floor: %w", err)
+	}
+	if r.IngestPeer, err = withNginx(func(s *process) (ingestCost, error) {
+		return measureIngest(s, file, p.publishers, 2*time.Second, p.floor)
+	}); err != nil {
+		return fmt.Errorf("nginx: %w", err)
+	}
+	r.Ingest, err = served(p, func(s *process) (ingestCost, error) {
+		return measureIngest(s, file, p.publishers, p.warm, p.measure)
+	})
+	return err
+}
+
+// measureFanout measures viewers of one stream, and the kernel alone at their bit rate.
+func (r *results) measureFanout(p plan, stamped *replay) (err error) {
+	if r.Fanout, err = measureServed(p, stamped, p.viewers, int(r.GatherMs)); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	rate := strconv.Itoa(int(r.Fanout.ViewerMbps * 1e6))
+	floor := []string{"floor-fanout", strconv.FormatInt(r.GatherMs, 10), rate}
+	r.FanoutFloor, err = withProcess(self, floor, []string{"http"}, func(s *process) (fanoutCost, error) {
+		return measureFanout(s, "/", p.viewers, p.floor)
+	})
+	return err
+}
+
+// measurePublishers measures ingest for each number of publishers, shortly.
+func measurePublishers(p plan, file *replay, publishers []int) (all []ingestCost, err error) {
+	for _, n := range publishers {
+		cost, err := served(p, func(s *process) (ingestCost, error) {
+			return measureIngest(s, file, n, 3*time.Second, 6*time.Second)
+		})
+		if err != nil {
+			return all, fmt.Errorf("%d publishers: %w", n, err)
+		}
+		all = append(all, cost)
+	}
+	return all, nil
+}
+
+// served runs measure against a Headwater of its own.
+func served[T any](p plan, measure func(*process) (T, error)) (cost T, err error) {
 	data, err := os.MkdirTemp("", "headwater-bench-")
 	if err != nil {
 		return cost, err
 	}
 	defer func() { _ = os.RemoveAll(data) }()
+	return withProcess(p.server, serveArgs(data), []string{"rtmp", "http"}, measure)
+}
+
+// withNginx runs measure against nginx with its RTMP module; without them there is
+// nothing to measure.
+func withNginx[T any](measure func(*process) (T, error)) (cost T, err error) {
+	if _, err := os.Stat(rtmpModule); err != nil || nginxPath() == "" {
+		return cost, nil
+	}
+	dir, err := os.MkdirTemp("", "headwater-bench-")
+	if err != nil {
+		return cost, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	s, err := startNginx(dir, true, 0)
+	if err != nil {
+		return cost, err
+	}
+	defer s.stop()
+	return measure(s)
+}
+
+// measureServed measures one stream's viewers against a server of their own.
+func measureServed(p plan, file *replay, viewers, gather int) (cost fanoutCost, err error) {
 	if err := os.Setenv("HEADWATER_HTTP_FLV_GATHER", strconv.Itoa(gather)+"ms"); err != nil {
 		return cost, err
 	}
-	serve := serveArgs(data)
-	return withProcess(p.server, serve, []string{"rtmp", "http"}, func(s *process) (fanoutCost, error) {
+	return served(p, func(s *process) (fanoutCost, error) {
 		crowd, err := file.start(s.rtmp, 1, 0)
 		if err != nil {
 			return fanoutCost{}, err
@@ -237,41 +309,4 @@ func (p *process) spend(length time.Duration) (cpu, elapsed time.Duration, err e
 	time.Sleep(length)
 	after, err := p.cpu()
 	return after - before, time.Since(start), err
-}
-
-// print writes the results as a table.
-func (r results) print(w io.Writer) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\t\n", args...) }
-	line("HLS, CPU µs a request\tbytes\tHeadwater\tnet/http alone\tnginx\twith sendfile")
-	for _, c := range r.HLS {
-		line("%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f", c.Object, c.Bytes, c.Headwater, c.Bare, c.Nginx, c.Sendfile)
-	}
-	_ = t.Flush()
-	if r.Ingest.Publishers == 0 {
-		return
-	}
-	line("%s\tHeadwater\tkernel alone", r.Machine)
-	line("%d publishers, nobody watching: Mbit/s\t%.0f\t%.0f", r.Ingest.Publishers, r.Ingest.Mbps, r.IngestFloor.Mbps)
-	line("CPU ms per stream-second\t%.2f\t%.2f", r.Ingest.CPUms, r.IngestFloor.CPUms)
-	line("resident MB\t%.0f\t%.0f", r.Ingest.ResidentMB, r.IngestFloor.ResidentMB)
-	line("resident MB per stream\t%.2f\t", (r.Ingest.ResidentMB-r.Ingest.ResidentMBAtStart)/float64(r.Ingest.Publishers))
-	line("writes held up for more than 200 ms\t%d\t%d", r.Ingest.SlowWrites, r.IngestFloor.SlowWrites)
-	line("%d HTTP-FLV viewers (kernel: a write each %d ms): Mbit/s\t%.0f\t%.0f", r.Fanout.Viewers, r.GatherMs, r.Fanout.Mbps, r.FanoutFloor.Mbps)
-	line("CPU s per GB\t%.3f\t%.3f", r.Fanout.CPUPerGB, r.FanoutFloor.CPUPerGB)
-	line("resident MB\t%.0f\t%.0f", r.Fanout.ResidentMB, r.FanoutFloor.ResidentMB)
-	line("Mbit/s of the middle and the slowest viewer\t%.2f, %.2f\t%.2f, %.2f",
-		r.Fanout.ViewerMbps, r.Fanout.SlowestMb, r.FanoutFloor.ViewerMbps, r.FanoutFloor.SlowestMb)
-	line("delay of a picture, ms, median and 99th percentile\t%.0f, %.0f\t", r.Fanout.DelayP50, r.Fanout.DelayP99)
-	line("viewers lost\t%d\t%d", r.Fanout.Left, r.FanoutFloor.Left)
-	_ = t.Flush()
-	if len(r.Matrix) == 0 {
-		return
-	}
-	_, _ = fmt.Fprintln(w)
-	line("viewers\tgather ms\tMbit/s\tCPU s per GB\tresident MB\tKB per viewer\tdelay p50 ms\tp99 ms\tlost")
-	for _, c := range r.Matrix {
-		line("%d\t%d\t%.0f\t%.3f\t%.0f\t%.1f\t%.0f\t%.0f\t%d", c.Viewers, c.GatherMs, c.Mbps, c.CPUPerGB, c.ResidentMB, c.ViewerKB, c.DelayP50, c.DelayP99, c.Left)
-	}
-	_ = t.Flush()
 }

@@ -134,3 +134,15 @@ func raiseDescriptors() {
 		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 	}
 }
+
+// sockets is how many the process has open.
+func (p *process) sockets() (n int, err error) {
+	dir := fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid)
+	files, err := os.ReadDir(dir)
+	for _, f := range files {
+		if to, err := os.Readlink(dir + "/" + f.Name()); err == nil && strings.HasPrefix(to, "socket:") {
+			n++
+		}
+	}
+	return n, err
+}
