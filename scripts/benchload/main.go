@@ -65,21 +65,27 @@ func main() {
 	flag.IntVar(&p.players, "players", 1000, "low-latency HLS players")
 	flag.StringVar(&p.only, "only", "", "measure these alone: hls, blocked, dead, ingest, unwatched, fanout, publishers, matrix")
 	out := flag.String("json", "", "also write the results to this file")
+	charts := flag.String("charts", "", "also write the results as SVG files to this folder")
 	flag.Parse()
 	if p.server == "" || p.file == "" || flag.NArg() > 0 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	exit(run(p, *out))
+	exit(run(p, *out, *charts))
 }
 
-func run(p plan, out string) error {
+func run(p plan, out, charts string) error {
 	raiseDescriptors()
 	r, err := measureAll(p)
 	if err != nil {
 		return err
 	}
 	r.print(os.Stdout)
+	if charts != "" {
+		if err := r.writeCharts(charts); err != nil {
+			return err
+		}
+	}
 	if out == "" {
 		return nil
 	}
