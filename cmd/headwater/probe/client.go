@@ -32,16 +32,17 @@ var (
 	errRedirects = errors.New("too many redirects")
 )
 
-// kind is what a request is for: caches and headers mean different things for each.
+// kind is what a request is for, in the plural: caches and headers mean different
+// things for each.
 type kind string
 
 const (
-	multivariant kind = "multivariant playlist"
-	mediaList    kind = "playlist"
-	initSection  kind = "init section"
-	segment      kind = "segment"
-	part         kind = "part"
-	endless      kind = "stream"
+	multivariant kind = "multivariant playlists"
+	mediaList    kind = "playlists"
+	initSection  kind = "init sections"
+	segment      kind = "segments"
+	part         kind = "parts"
+	endless      kind = "streams"
 )
 
 // client asks for things and notes how they are delivered.
@@ -82,7 +83,6 @@ type answer struct {
 	url       *url.URL // that answered, behind redirects
 	status    int
 	header    http.Header
-	http2     bool
 	first     time.Duration // from the request to the header
 	asked     time.Time
 	body      io.Reader // never more than the kind's bound
@@ -115,7 +115,7 @@ func (c *client) get(ctx context.Context, k kind, u *url.URL, byteRange string, 
 		return nil, err
 	}
 	a := &answer{
-		url: res.Request.URL, status: res.StatusCode, header: res.Header, http2: res.ProtoMajor >= 2,
+		url: res.Request.URL, status: res.StatusCode, header: res.Header,
 		first: time.Since(asked), asked: asked, close: func() { _ = res.Body.Close() },
 	}
 	for r := res.Request.Response; r != nil && a.redirects <= maxRedirects; r = r.Request.Response {

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"mime"
@@ -35,8 +34,6 @@ type headers struct {
 	maxAge    time.Duration // the longest
 	age       time.Duration // the oldest answer of a cache
 	first     time.Duration // slowest first byte
-	http1     bool
-	plainHTTP bool
 }
 
 const maxTypes = 8
@@ -54,8 +51,6 @@ func (d *delivery) look(k kind, a *answer) {
 		return
 	}
 	h.answers++
-	h.http1 = h.http1 || !a.http2
-	h.plainHTTP = h.plainHTTP || a.url.Scheme == "http"
 	h.first = max(h.first, a.first)
 	if len(a.header.Values("Set-Cookie")) > 0 {
 		h.cookies++
@@ -127,66 +122,75 @@ var knownTypes = map[kind][]string{
 	endless:      {"video/x-flv", "video/mp2t"},
 }
 
+// rules are about the answers of one kind; %s is for all the kinds that break one.
+var rules = []struct {
+	code     string
+	severity checkup.Severity
+	broken   func(k kind, h *headers) bool
+	text     string
+	advice   string
+}{
+	{"delivery.redirects", checkup.Warning, func(_ kind, h *headers) bool { return h.redirects > 0 },
+		"Requests for %s are redirected: each costs viewers a round trip more.", "Give players the address that answers."},
+	{"delivery.cookies", checkup.Warning, func(_ kind, h *headers) bool { return h.cookies > 0 },
+		"Cookies come with %s: shared caches will not keep them.", "Send no Set-Cookie with media."},
+	{"delivery.cors", checkup.Warning, func(_ kind, h *headers) bool { return h.noCORS > 0 },
+		"Pages of other sites may not read %s.", "Send Access-Control-Allow-Origin: * (or the player's site), unless only apps and your own site play it."},
+	{"delivery.slow", checkup.Warning, func(k kind, h *headers) bool { return h.first > slowAnswer && k != mediaList && k != part },
+		"The first byte of %s took more than two seconds.", "Look at the load of the server and at the way to it."},
+	{"cache.media", checkup.Warning, func(k kind, h *headers) bool { return cacheable(k) && h.uncached > 0 },
+		"No cache may keep %s: every viewer is served by the origin.", "Send Cache-Control: public, max-age=31536000, immutable, if names are never used again."},
+	{"cache.media", checkup.Info, func(k kind, h *headers) bool { return cacheable(k) && h.uncached == 0 && h.noCache > 0 },
+		"Nothing says how long %s may be kept; caches will guess.", "Send Cache-Control: max-age."},
+	{"cache.playlist", checkup.Info, func(k kind, h *headers) bool { return k == mediaList && h.noCache > 0 },
+		"Nothing says how long %s may be kept; caches will guess.", "Send Cache-Control: max-age with half of EXT-X-TARGETDURATION."},
+}
+
+// slowAnswer is not for playlists and parts, which may be held on purpose.
+const slowAnswer = 2 * time.Second
+
+func cacheable(k kind) bool { return k == segment || k == part || k == initSection }
+
 // check says what the headers mean. live is whether playlists change, target how
 // often.
 func (d *delivery) check(live bool, target time.Duration) []checkup.Finding {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f := &findings{}
-	for _, k := range slices.SortedFunc(maps.Keys(d.seen), func(a, b kind) int { return cmp.Compare(a, b) }) {
-		h := d.seen[k]
-		h.check(f, k)
-		if h.answers > 0 {
-			h.checkCaching(f, k, live, target)
+	kinds := slices.Sorted(maps.Keys(d.seen))
+	for _, r := range rules {
+		var broken []string
+		for _, k := range kinds {
+			if r.broken(k, d.seen[k]) {
+				broken = append(broken, string(k))
+			}
 		}
+		if len(broken) > 0 {
+			f.add(r.code, r.severity, fmt.Sprintf(r.text, strings.Join(broken, ", ")), r.advice)
+		}
+	}
+	for _, k := range kinds {
+		for _, t := range slices.Sorted(maps.Keys(d.seen[k].types)) {
+			if !slices.Contains(knownTypes[k], strings.ToLower(t)) {
+				f.add("delivery.content_type", checkup.Warning, fmt.Sprintf("The Content-Type of %s is %q: some players refuse it.", k, t), "Send "+knownTypes[k][0]+", or what fits the container.")
+			}
+		}
+	}
+	if h := d.seen[mediaList]; h != nil {
+		h.checkPlaylists(f, live, target)
 	}
 	return f.all
 }
 
-func (h *headers) check(f *findings, k kind) {
-	if h.redirects > 0 {
-		f.add("delivery.redirects", checkup.Warning, fmt.Sprintf("Requests for a %s are redirected: each costs viewers a round trip more.", k), "Give players the address that answers.")
+func (h *headers) checkPlaylists(f *findings, live bool, target time.Duration) {
+	if live && target > 0 && h.age > target {
+		f.add("cache.old_playlist", checkup.Problem, fmt.Sprintf("A cache answered with a playlist that was %s old: viewers run out of media.", seconds(h.age)), "Let caches keep playlists for half of EXT-X-TARGETDURATION at most.")
 	}
-	if h.answers == 0 {
-		return
+	if live && target > 0 && h.maxAge > target {
+		f.add("cache.playlist_long", checkup.Problem, fmt.Sprintf("Caches may keep a live playlist for %s, longer than a segment: viewers run out of media.", seconds(h.maxAge)), "Send Cache-Control: max-age with half of EXT-X-TARGETDURATION.")
 	}
-	if h.cookies > 0 {
-		f.add("delivery.cookies", checkup.Warning, fmt.Sprintf("Answers for a %s set cookies: shared caches will not keep them.", k), "Send no Set-Cookie with media.")
-	}
-	if h.noCORS > 0 {
-		f.add("delivery.cors", checkup.Warning, fmt.Sprintf("Answers for a %s do not allow pages of other sites to read them.", k), "Send Access-Control-Allow-Origin: * (or the player's site), unless only apps and your own site play it.")
-	}
-	for _, t := range slices.Sorted(maps.Keys(h.types)) {
-		if !slices.Contains(knownTypes[k], strings.ToLower(t)) {
-			f.add("delivery.content_type", checkup.Warning, fmt.Sprintf("The Content-Type of a %s is %q: some players refuse it.", k, t), "Send "+knownTypes[k][0]+", or what fits the container.")
-		}
-	}
-	if h.first > 2*time.Second && k != mediaList && k != part {
-		f.add("delivery.slow", checkup.Warning, fmt.Sprintf("A %s took %s to its first byte.", k, seconds(h.first)), "Look at the load of the server and at the way to it.")
-	}
-}
-
-func (h *headers) checkCaching(f *findings, k kind, live bool, target time.Duration) {
-	switch k {
-	case mediaList:
-		if live && target > 0 && h.age > target {
-			f.add("cache.old_playlist", checkup.Problem, fmt.Sprintf("A cache answered with a playlist that was %s old: viewers run out of media.", seconds(h.age)), "Let caches keep playlists for half of EXT-X-TARGETDURATION at most.")
-		}
-		if live && target > 0 && h.maxAge > target {
-			f.add("cache.playlist_long", checkup.Problem, fmt.Sprintf("Caches may keep a live playlist for %s, longer than a segment: viewers run out of media.", seconds(h.maxAge)), "Send Cache-Control: max-age with half of EXT-X-TARGETDURATION.")
-		}
-		if h.gzip == 0 && h.length > 4<<10 {
-			f.add("delivery.gzip", checkup.Info, fmt.Sprintf("Playlists of %d bytes are not compressed.", h.length), "Compress application/vnd.apple.mpegurl: they are asked for over and over.")
-		}
-		if h.noCache > 0 {
-			f.add("cache.playlist", checkup.Info, "Playlists do not say how long they may be kept; caches will guess.", "Send Cache-Control: max-age with half of EXT-X-TARGETDURATION.")
-		}
-	case segment, part, initSection:
-		if h.uncached > 0 {
-			f.add("cache.media", checkup.Warning, fmt.Sprintf("No cache may keep a %s: every viewer is served by the origin.", k), "Send Cache-Control: public, max-age=31536000, immutable, if names are never used again.")
-		} else if h.noCache > 0 {
-			f.add("cache.media", checkup.Info, fmt.Sprintf("A %s does not say how long it may be kept; caches will guess.", k), "Send Cache-Control: max-age.")
-		}
+	if h.gzip == 0 && h.length > 4<<10 {
+		f.add("delivery.gzip", checkup.Info, fmt.Sprintf("Playlists of %d bytes are not compressed.", h.length), "Compress application/vnd.apple.mpegurl: they are asked for over and over.")
 	}
 }
 

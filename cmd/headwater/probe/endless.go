@@ -17,6 +17,9 @@ import (
 // players begin.
 const paceAfter = 2 * time.Second
 
+// pauseAfter is how long a time without media is a stall and not slowness.
+const pauseAfter = time.Second
+
 // endlessWatch watches a body without an end: FLV or MPEG-TS. It is the sink of
 // their readers.
 type endlessWatch struct {
@@ -25,7 +28,8 @@ type endlessWatch struct {
 	video     *media.Frame // the newest picture
 	firstKey  time.Time
 	lastSeen  time.Time
-	stall     time.Duration
+	stall     time.Duration // longest
+	paused    time.Duration // all stalls since the anchor: they are said by themselves
 	anchored  bool
 	anchor    time.Time     // from where the pace is measured
 	anchorDTS time.Duration // of the newest media then
@@ -41,7 +45,11 @@ func (e *endlessWatch) Frame(f media.Frame) {
 	now := time.Now()
 	e.add(f)
 	if !e.lastSeen.IsZero() {
-		e.stall = max(e.stall, now.Sub(e.lastSeen))
+		since := now.Sub(e.lastSeen)
+		e.stall = max(e.stall, since)
+		if since > pauseAfter {
+			e.paused += since
+		}
 	}
 	e.lastSeen = now
 	switch {
@@ -58,13 +66,13 @@ func (e *endlessWatch) Frame(f media.Frame) {
 	}
 	e.newest = max(e.newest, f.DTS)
 	if !e.anchored && now.Sub(e.asked) > paceAfter {
-		e.anchored, e.anchor, e.anchorDTS = true, now, e.newest
+		e.anchored, e.anchor, e.anchorDTS, e.paused = true, now, e.newest, 0
 	}
 }
 
 // pace returns seconds of media in a second; 0 where there was too little of it.
 func (e *endlessWatch) pace() float64 {
-	wall := e.lastSeen.Sub(e.anchor)
+	wall := e.lastSeen.Sub(e.anchor) - e.paused
 	if !e.anchored || wall < 2*paceAfter {
 		return 0
 	}

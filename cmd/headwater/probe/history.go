@@ -68,6 +68,14 @@ func (h *history) unchanged(l *playlist.Playlist, now time.Time) {
 	h.late++
 }
 
+// held counts an answer that was held back, as long as it was.
+func (h *history) held(l *playlist.Playlist, took time.Duration) {
+	if l.Target > 0 && took > time.Duration(lateFactor*float64(l.Target)) {
+		h.late++
+		h.longest = max(h.longest, took)
+	}
+}
+
 // finding says how late it was at worst.
 func (h *history) finding(w *watcher, target time.Duration) {
 	switch {

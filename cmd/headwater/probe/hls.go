@@ -68,7 +68,10 @@ func (w *watcher) add(code string, s checkup.Severity, text, advice string) {
 func (w *watcher) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		asked := time.Now()
-		changed, err := w.reload(ctx)
+		changed, err := false, error(nil)
+		if w.list == nil || !w.list.End { // what has ended does not change any more
+			changed, err = w.reload(ctx)
+		}
 		if err != nil && ctx.Err() == nil {
 			w.hist.failures++
 			w.add("playlist.failed", checkup.Problem, fmt.Sprintf("The playlist could not be fetched: %v.", plain(err)), "Players give up after a few of these. The server's log says why.")

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ func (p *probe) watchLists(ctx context.Context, all []*watcher) {
 			first.meter.audio = w.meter.audio
 		}
 		c.Bitrate.Mean += sound.Bitrate.Mean
+		c.Bitrate.Peak += sound.Bitrate.Peak
+		c.Bitrate.Lowest += sound.Bitrate.Lowest
 		c.Clock.Backward += sound.Clock.Backward
 	}
 	c.Ended = !live
@@ -49,6 +52,11 @@ func (p *probe) watchLists(ctx context.Context, all []*watcher) {
 	}
 	for _, w := range all {
 		w.conclude()
+		if w != first { // what is well or merely so has been said of the first
+			w.found.all = slices.DeleteFunc(w.found.all, func(f checkup.Finding) bool {
+				return f.Severity == checkup.OK || f.Severity == checkup.Info
+			})
+		}
 		p.found.all = append(p.found.all, w.found.all...)
 		f := w.ts.Faults
 		f.Malformed += w.mp4.Malformed
@@ -78,6 +86,9 @@ func (p *probe) encrypted(all []*watcher) bool {
 func (w *watcher) conclude() {
 	l := w.list
 	if l == nil {
+		if len(w.found.all) == 0 {
+			w.add("playlist.failed", checkup.Problem, "The playlist could not be fetched in the time.", "Watch for longer with --duration; else the server is far too slow.")
+		}
 		return
 	}
 	w.hist.finding(w, l.Target)

@@ -48,6 +48,7 @@ func (b *lowLatency) answered(w *watcher, l *playlist.Playlist, took time.Durati
 	b.blocked++
 	b.blockedSum += took
 	b.blockedMax = max(b.blockedMax, took)
+	w.hist.held(l, took)
 	has := l.Next() > b.askedSequence || l.End
 	if b.askedPart >= 0 && l.Next() == b.askedSequence {
 		has = has || len(l.Open) > b.askedPart

@@ -40,6 +40,7 @@ type track struct {
 
 	keys     checkup.Distances
 	keySum   time.Duration
+	keyGaps  int // distances that keySum is of
 	lastKey  time.Duration
 	keyBegun bool
 
@@ -139,11 +140,12 @@ func (t *track) key(at time.Duration) {
 	if t.keyBegun {
 		d := at - t.lastKey
 		t.keySum += d
+		t.keyGaps++
 		t.keys.Max = max(t.keys.Max, d)
 		if t.keys.Min == 0 || d < t.keys.Min {
 			t.keys.Min = d
 		}
-		t.keys.Mean = t.keySum / time.Duration(t.keys.Count)
+		t.keys.Mean = t.keySum / time.Duration(t.keyGaps)
 	}
 	t.keys.Count++
 	t.lastKey, t.keyBegun = at, true
