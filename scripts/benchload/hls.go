@@ -26,7 +26,7 @@ type hlsCost struct {
 
 const (
 	hlsConnections = 64
-	hlsRounds      = 3
+	hlsRounds      = 2
 )
 
 var (

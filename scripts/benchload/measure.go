@@ -49,6 +49,8 @@ type results struct {
 	FanoutFloor fanoutCost    `json:"fanout_floor"`
 	IngestPeer  ingestCost    `json:"ingest_nginx"`
 	Dead        deadCost      `json:"dead_viewers"`
+	Play        playCost      `json:"rtmp_play"`
+	PlayPeer    playCost      `json:"rtmp_play_nginx"`
 	Unwatched   unwatchedCost `json:"unwatched"`
 	GatherMs    int64         `json:"fanout_floor_gather_ms"`
 
@@ -91,6 +93,7 @@ func measureAll(p plan) (results, error) {
 		{"ingest", true, func() error { return r.measureIngest(p, plain) }},
 		{"unwatched", false, func() (err error) { r.Unwatched, err = measureUnwatched(p, plain, p.publishers); return }},
 		{"fanout", true, func() error { return r.measureFanout(p, stamped) }},
+		{"rtmpplay", true, func() error { return r.measurePlay(p, plain) }},
 		{"publishers", p.matrix, func() (err error) { r.Publishers, err = measurePublishers(p, plain, []int{1, 50, 200, 500}); return }},
 		{"matrix", p.matrix, func() (err error) {
 			r.Matrix, err = measureMatrix(p, stamped, []int{1, 100, 1000, 9900}, []int{0, 33, 100, 350})
@@ -145,6 +148,22 @@ func (r *results) measureFanout(p plan, stamped *replay) (err error) {
 	})
 	return err
 }
+
+// measurePlay measures players over RTMP, here and with nginx.
+func (r *results) measurePlay(p plan, file *replay) (err error) {
+	if r.Play, err = served(p, func(s *process) (playCost, error) {
+		return measurePlay(s, file, rtmpPlayers, p.floor)
+	}); err != nil {
+		return err
+	}
+	r.PlayPeer, err = withNginx(func(s *process) (playCost, error) {
+		return measurePlay(s, file, rtmpPlayers, p.floor)
+	})
+	return err
+}
+
+// rtmpPlayers is how many players over RTMP are measured.
+const rtmpPlayers = 300
 
 // measurePublishers measures ingest for each number of publishers, shortly.
 func measurePublishers(p plan, file *replay, publishers []int) (all []ingestCost, err error) {

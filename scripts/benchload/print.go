@@ -52,6 +52,13 @@ func (r results) print(w io.Writer) {
 		r.printFanout(line)
 		r.gap(w, t)
 	}
+	if r.Play.Players > 0 {
+		line("%d RTMP players\tHeadwater\tnginx", r.Play.Players)
+		line("Mbit/s\t%.0f\t%.0f", r.Play.Mbps, r.PlayPeer.Mbps)
+		line("CPU s per GB\t%.3f\t%.3f", r.Play.CPUPerGB, r.PlayPeer.CPUPerGB)
+		line("players lost\t%d\t%d", r.Play.Left, r.PlayPeer.Left)
+		r.gap(w, t)
+	}
 	r.printMatrix(line)
 	_ = t.Flush()
 }

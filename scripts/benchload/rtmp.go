@@ -73,6 +73,16 @@ type session struct {
 // publish connects to addr and publishes app/name. The connection is ready for
 // media when it returns.
 func publish(addr, app, name string) (*session, error) {
+	return begin(addr, app, name, "NetStream.Publish.Start", command("publish", 5, amfNull, amfString(name), amfString("live")))
+}
+
+// play connects to addr and plays app/name. Media follows.
+func play(addr, app, name string) (*session, error) {
+	return begin(addr, app, name, "NetStream.Play.Start", command("play", 5, amfNull, amfString(name), amfNumber(-2000)))
+}
+
+// begin opens a stream and sends a command that is answered with code.
+func begin(addr, app, name, code string, what []byte) (*session, error) {
 	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {
 		return nil, err
@@ -81,14 +91,14 @@ func publish(addr, app, name string) (*session, error) {
 	if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
 		return nil, err
 	}
-	if err := s.open(addr, app, name); err != nil {
+	if err := s.open(addr, app, name, code, what); err != nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("publish %s/%s: %w", app, name, err)
+		return nil, fmt.Errorf("%s/%s, %s: %w", app, name, code, err)
 	}
 	return s, conn.SetDeadline(time.Time{})
 }
 
-func (s *session) open(addr, app, name string) error {
+func (s *session) open(addr, app, name, code string, what []byte) error {
 	hello := make([]byte, 1537)
 	hello[0] = 3
 	if _, err := s.conn.Write(hello); err != nil {
@@ -116,18 +126,20 @@ func (s *session) open(addr, app, name string) error {
 		return errors.New("createStream: no number in the answer")
 	}
 	s.stream = uint32(math.Float64frombits(binary.BigEndian.Uint64(result)))
-	if _, err := s.conn.Write(appendMessage(nil, 4, typeCommand, s.stream, 0,
-		command("publish", 5, amfNull, amfString(name), amfString("live")))); err != nil {
+	if _, err := s.conn.Write(appendMessage(nil, 8, typeCommand, s.stream, 0, what)); err != nil {
 		return err
 	}
-	status, err := s.wait(amfString("onStatus"))
-	if err != nil {
-		return err
+	for {
+		status, err := s.wait(amfString("onStatus"))
+		switch {
+		case err != nil:
+			return err
+		case strings.Contains(string(status), code):
+			return nil
+		case !strings.Contains(string(status), "NetStream.Play.Reset"):
+			return fmt.Errorf("refused: %q", status)
+		}
 	}
-	if !strings.Contains(string(status), "NetStream.Publish.Start") {
-		return fmt.Errorf("refused: %q", status)
-	}
-	return nil
 }
 
 // wait reads messages until a command begins with prefix and returns the rest
