@@ -37,7 +37,7 @@ func Run(ctx context.Context, rawURL string, watch time.Duration) (*Report, erro
 	if err != nil {
 		return nil, err
 	}
-	p := &probe{client: newClient(), url: u, watch: watch, report: &Report{URL: u.Redacted(), Began: time.Now().UTC()}}
+	p := &probe{client: newClient(), url: u, watch: watch, report: &Report{URL: u.Redacted(), Began: time.Now().UTC(), Findings: []checkup.Finding{}}}
 	defer p.client.http.CloseIdleConnections()
 	p.run(ctx)
 	p.finish()
