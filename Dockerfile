@@ -2,20 +2,28 @@
 # docker run -d --name headwater --read-only -p 1935:1935 -p 8080:8080 -v headwater:/data headwater
 # docker logs headwater        # shows the publish key, once
 #
-# The console is embedded where it has been built before (scripts/console).
-#
 # A release names itself: --build-arg VERSION=1.2.3 --build-arg COMMIT=$(git rev-parse HEAD)
 # --build-arg DATE=$(git show -s --format=%cI). With buildah add --format docker, or the
 # image has no health check.
 
-# Any image with Go 1.26 and certificates of authorities will do.
+# Any image with Node.js 20.19 or newer, and any with Go 1.26 and certificates of
+# authorities, will do.
+ARG NODE_IMAGE=node:22-bookworm-slim
 ARG GO_IMAGE=golang:1.26-bookworm
+
+FROM --platform=$BUILDPLATFORM $NODE_IMAGE AS console
+WORKDIR /console
+COPY origin/console/package.json origin/console/package-lock.json origin/console/.npmrc ./
+RUN npm ci --no-audit --no-fund
+COPY origin/console ./
+RUN npm run build
 
 FROM --platform=$BUILDPLATFORM $GO_IMAGE AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
+COPY --from=console /console/dist origin/console/dist
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION

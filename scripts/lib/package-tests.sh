@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154,SC2016,SC2034
 # The steps of scripts/test-package, which sources this file and says what they do.
 # They use $work (a folder that goes), $kept (one that stays) and $started (processes).
 
@@ -79,7 +80,8 @@ step_repro() {
   out=$("$binary" version --json)
   grep -q "\"commit\": \"$commit\"" <<<"$out" || fail "the binary does not know its commit: $out"
   grep -q '"modified": false' <<<"$out" || fail "the binary does not know that nothing was changed: $out"
-  tar -tzf "$binary.tar.gz" | grep -q "/deploy/systemd/headwater.service$" || fail "the archive has no unit"
+  grep -q dist/index.html "$binary" || fail "the binary has no console"
+  grep -q "/deploy/systemd/headwater.service$" <<<"$(tar -tzf "$binary.tar.gz")" || fail "the archive has no unit"
   [ "$(tar -xzOf "$binary.tar.gz" --wildcards '*/headwater' | sha256sum)" = "$(sha256sum <"$binary")" ] || fail "the archive has another binary"
 }
 
@@ -154,7 +156,7 @@ step_deb() {
   run_dpkg() { chroot "$root" env LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg "$@" >"$work/dpkg.log" 2>&1 || { cat "$work/dpkg.log"; fail "dpkg $*"; }; }
   run_dpkg -i /tmp/headwater.deb
   [ "$(chroot "$root" stat -c '%U:%G %a' /etc/headwater/headwater.yaml)" = "root:headwater 640" ] || fail "the configuration is readable for others"
-  chroot "$root" dpkg-query -W -f '${Conffiles}\n' headwater | grep -q /etc/headwater/headwater.yaml || fail "the configuration is no conffile"
+  grep -q /etc/headwater/headwater.yaml <<<"$(chroot "$root" dpkg-query -W -f '${Conffiles}\n' headwater)" || fail "the configuration is no conffile"
   chroot "$root" headwater config check /etc/headwater/headwater.yaml
 
   # What the unit asks systemd for, by hand: folders, user, files of the unit.
@@ -180,7 +182,7 @@ step_deb() {
   # An operator's change stays when the package is installed again.
   echo '# mine' >>"$root/etc/headwater/headwater.yaml"
   run_dpkg -i --force-confold /tmp/headwater.deb
-  tail -n 1 "$root/etc/headwater/headwater.yaml" | grep -q mine || fail "an upgrade overwrote the configuration"
+  grep -q '^# mine' "$root/etc/headwater/headwater.yaml" || fail "an upgrade overwrote the configuration"
   [ -s "$root/var/lib/headwater/publish.key" ] || fail "an upgrade took the state away"
 
   run_dpkg --remove headwater
@@ -249,8 +251,8 @@ step_boot() {
   eventually 30 in_vm curl -fs -o /dev/null http://127.0.0.1:8081/readyz
   in_vm 'systemd-analyze security headwater.service | tail -n 1; grep -E "^(CapEff|NoNewPrivs|Seccomp):" /proc/$(systemctl show -p MainPID --value headwater)/status'
   key=$(in_vm cat /var/lib/headwater/publish.key)
-  in_vm journalctl -u headwater --no-pager -o cat | grep -q 'msg=listening' || fail "the journal has no log"
-  ! in_vm journalctl --no-pager -o cat | grep -qF "$key" || fail "the journal has the publish key"
+  grep -q msg=listening <<<"$(in_vm journalctl -u headwater --no-pager -o cat)" || fail "the journal has no log"
+  ! grep -qF "$key" <<<"$(in_vm journalctl --no-pager -o cat)" || fail "the journal has the publish key"
 
   publish "rtmp://127.0.0.1:21935/live/demo?key=$key"
   eventually 40 plays "$base"
@@ -270,7 +272,7 @@ step_boot() {
   in_vm grep -q another-key /etc/headwater/headwater.yaml || fail "an upgrade overwrote the configuration"
   publish "rtmp://127.0.0.1:21935/live/demo?key=another-key-of-the-test"
   eventually 40 plays "$base"
-  in_vm 'systemctl stop headwater; systemctl show -p Result --value headwater' | grep -qx success || fail "the drain did not end well"
+  [ "$(in_vm 'systemctl stop headwater; systemctl show -p Result --value headwater')" = success ] || fail "the drain did not end well"
   in_vm '! journalctl -u headwater --no-pager -o cat | grep -E "cut off"' || fail "the drain cut something off"
   echo "installed again and drained"
 
@@ -305,7 +307,8 @@ ASK
 
 # --- the image -----------------------------------------------------------------------
 
-# go_image: an image with Go and certificates, of a bare Debian and the Go that is here.
+# go_image: an image with Go, Node.js and certificates, of a bare Debian and those that
+# are here.
 go_image() {
   local root=$work/goimage container
   need_packages ca-certificates
@@ -313,11 +316,16 @@ go_image() {
   mkdir -p "$root/etc/ssl/certs"
   cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
   cp -r "$(go env GOROOT)" "$root/usr/local/go"
+  need_node "$PWD"
+  cp "$(readlink -f "$(command -v node)")" "$root/usr/local/bin/node"
+  cp -r "$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")" "$root/usr/local/lib/npm"
+  ln -s ../lib/npm/bin/npm-cli.js "$root/usr/local/bin/npm"
   tar -C "$root" -cf "$work/goimage.tar" .
   rm -rf "$root"
   container=$(buildah from scratch)
   buildah add --quiet "$container" "$work/goimage.tar" / >/dev/null
-  buildah config --env PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin --env GOTOOLCHAIN=local "$container"
+  buildah config --env PATH=/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin --env GOTOOLCHAIN=local \
+    --env NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt "$container"
   buildah commit --quiet --rm "$container" "$1" >/dev/null
   rm "$work/goimage.tar"
 }
@@ -345,7 +353,7 @@ step_image() {
   commit=$(git rev-parse HEAD)
   [ -n "$base" ] || { base=localhost/headwater-test-go; go_image "$base"; }
   git archive --prefix=context/ HEAD | tar -C "$work" -x
-  buildah bud --isolation chroot --network host --format docker --quiet --build-arg GO_IMAGE="$base" \
+  buildah bud --isolation chroot --network host --format docker --quiet --build-arg GO_IMAGE="$base" --build-arg NODE_IMAGE="$base" \
     --build-arg VERSION=0.0.0-image --build-arg COMMIT="$commit" --build-arg DATE="$(git show -s --format=%cI)" -t "$image" "$work/context" >/dev/null
   buildah inspect --type image --format '{{.Docker.Config.Healthcheck.Test}} {{.Docker.Config.User}} {{index .Docker.Config.Labels "org.opencontainers.image.revision"}}' "$image" | tee "$work/inspected"
   grep -qx "\[CMD /headwater health\] 65532:65532 $commit" "$work/inspected" || fail "the image has no health check, user or label"
@@ -359,6 +367,7 @@ step_image() {
   buildah run --isolation chroot "$container" -- /headwater serve --rtmp "127.0.0.1:$port" --http "127.0.0.1:$web" --admin "127.0.0.1:$admin" >"$work/image.log" 2>&1 &
   started+=("$!")
   eventually 30 curl -fs -o /dev/null "http://127.0.0.1:$admin/readyz"
+  grep -q assets/ <<<"$(curl -fsS "http://127.0.0.1:$admin/")" || fail "the image has no console"
   buildah run --isolation chroot --env "HEADWATER_ADMIN_LISTEN=127.0.0.1:$admin" "$container" -- /headwater health
   server=$(pgrep -u 65532 -f "^/headwater serve --rtmp 127.0.0.1:$port ")
   publish "rtmp://127.0.0.1:$port/live/demo?key=$(sed -n 's/.*demo?key=\([A-Z0-9]*\).*/\1/p' "$work/image.log")"
