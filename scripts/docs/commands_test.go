@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -151,12 +152,24 @@ func (r *run) check(b Block) {
 	}
 }
 
-// command returns bash with a block's code, in a process group of its own.
+// command returns bash with a block's code.
 func (r *run) command(ctx context.Context, code string) *exec.Cmd {
 	c := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", r.ports.replace(code))
-	c.Dir, c.Env, c.SysProcAttr = r.dir, r.env, &syscall.SysProcAttr{Setpgid: true}
-	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+	c.Dir, c.Env, c.WaitDelay = r.dir, r.env, time.Second
+	c.Cancel = func() error { killTree(c.Process.Pid); return nil }
 	return c
+}
+
+// killTree ends a process and what it has started. They stay in the process group of
+// the test, so that nothing outlives scripts/test, however that ends.
+func killTree(pid int) {
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	for _, child := range strings.Fields(string(children)) {
+		if n, err := strconv.Atoi(child); err == nil {
+			killTree(n)
+		}
+	}
 }
 
 // finish runs a block to its end.
@@ -182,15 +195,19 @@ func (r *run) start(code string) {
 	r.t.Helper()
 	log := &buffer{}
 	c := r.command(context.WithoutCancel(r.t.Context()), code)
-	c.Stdout, c.Stderr, c.WaitDelay = log, log, time.Second
+	c.Stdout, c.Stderr = log, log
 	if err := c.Start(); err != nil {
 		r.t.Fatal(err)
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = c.Wait() }()
 	r.t.Cleanup(func() {
-		_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
-		<-ended
+		select {
+		case <-ended: // its number may be another's by now
+		default:
+			killTree(c.Process.Pid)
+			<-ended
+		}
 		if r.t.Failed() {
 			r.t.Logf("%s\n%s", code, log)
 		}

@@ -89,11 +89,17 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestBlocks: every page can be read, and no guide says nothing that is tested.
+// TestBlocks: every page can be read, and every guide that has commands for a shell has
+// some that are run.
 func TestBlocks(t *testing.T) {
-	for _, page := range pages(t) {
-		if _, err := Parse(read(t, page)); err != nil {
-			t.Errorf("%s: %v", page, err)
+	for _, name := range pages(t) {
+		text := read(t, name)
+		page, err := Parse(text)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if strings.Contains(text, "\n```sh\n") && len(page.Blocks) == 0 {
+			t.Errorf("%s has commands, and none of them is run", name)
 		}
 	}
 }
