@@ -50,7 +50,7 @@ func mayImport(from, to string) bool {
 		}
 		return to == "remux/av" || to == "remux/flv" || to == "remux/amf"
 	}
-	return false // configs and scripts stand alone
+	return within(from, "scripts") && within(to, "scripts") // configs and scripts stand alone
 }
 
 func TestImportRuleHasTeeth(t *testing.T) {
