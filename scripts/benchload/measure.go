@@ -94,10 +94,10 @@ func measureAll(p plan) (results, error) {
 		{"unwatched", false, func() (err error) { r.Unwatched, err = measureUnwatched(p, plain, p.publishers); return }},
 		{"fanout", true, func() error { return r.measureFanout(p, stamped) }},
 		{"rtmpplay", true, func() error { return r.measurePlay(p, plain) }},
-		{"publishers", p.matrix, func() (err error) { r.Publishers, err = measurePublishers(p, plain, []int{1, 50, 200, 500}); return }},
-		{"matrix", p.matrix, func() (err error) {
-			r.Matrix, err = measureMatrix(p, stamped, []int{1, 100, 1000, 9900}, []int{0, 33, 100, 350})
-			return
+		{"publishers", p.matrix, func() error { r.Publishers = measurePublishers(p, plain, []int{1, 50, 200, 500}); return nil }},
+		{"matrix", p.matrix, func() error {
+			r.Matrix = measureMatrix(p, stamped, []int{1, 100, 1000, 9900}, []int{0, 33, 100, 350})
+			return nil
 		}},
 	} {
 		if !p.wants(part.name, part.usual) {
@@ -165,18 +165,20 @@ func (r *results) measurePlay(p plan, file *replay) (err error) {
 // rtmpPlayers is how many players over RTMP are measured.
 const rtmpPlayers = 300
 
-// measurePublishers measures ingest for each number of publishers, shortly.
-func measurePublishers(p plan, file *replay, publishers []int) (all []ingestCost, err error) {
+// measurePublishers measures ingest for each number of publishers, shortly. A number
+// that this machine cannot take is left out, and that is said.
+func measurePublishers(p plan, file *replay, publishers []int) (all []ingestCost) {
 	for _, n := range publishers {
 		cost, err := served(p, func(s *process) (ingestCost, error) {
 			return measureIngest(s, file, n, 3*time.Second, 6*time.Second)
 		})
 		if err != nil {
-			return all, fmt.Errorf("%d publishers: %w", n, err)
+			fmt.Fprintf(os.Stderr, "benchload: %d publishers are not measured: %v\n", n, err)
+			continue
 		}
 		all = append(all, cost)
 	}
-	return all, nil
+	return all
 }
 
 // served runs measure against a Headwater of its own.
@@ -290,7 +292,7 @@ func measureFanout(s *process, path string, n int, length time.Duration) (cost f
 	if err != nil {
 		return cost, err
 	}
-	for end := time.Now().Add(10 * time.Second); a.started.Load() < int64(n) && time.Now().Before(end); {
+	for end := time.Now().Add(20 * time.Second); a.started.Load() < int64(n) && time.Now().Before(end); {
 		time.Sleep(20 * time.Millisecond)
 	}
 	time.Sleep(2 * time.Second)
