@@ -35,9 +35,10 @@ async function hls (video, seen, url, options) {
   return () => ({ latency: player.latency, target: player.targetLatency })
 }
 
-async function flv (video, seen, url, { hasVideo = true, hasAudio = true, ...config }) {
+async function flv (video, seen, url, { type = 'flv', socket = false, hasVideo = true, hasAudio = true, ...config }) {
   await script('/mpegts.js')
-  const player = mpegts.createPlayer({ type: 'flv', isLive: true, url, hasVideo, hasAudio }, config)
+  if (socket) url = url.replace(/^http/, 'ws')
+  const player = mpegts.createPlayer({ type, isLive: true, url, hasVideo, hasAudio }, config)
   player.on(mpegts.Events.ERROR, (type, detail, info) => {
     seen.errors.push({ source: 'mpegts.js', type, detail, reason: info?.msg, fatal: true })
   })

@@ -131,6 +131,8 @@ const cases = [
   { name: 'hls.js, MPEG-TS', kind: 'hls', path: 'av.ts.m3u8' },
   { name: 'mpegts.js, FLV', kind: 'flv', path: 'av.flv' },
   { name: 'mpegts.js without stash, FLV', kind: 'flv', path: 'av.flv', options: { enableStashBuffer: false } },
+  { name: 'mpegts.js, FLV over a WebSocket', kind: 'flv', path: 'av.flv', options: { socket: true } },
+  { name: 'mpegts.js, MPEG-TS over HTTP', kind: 'flv', path: 'av.ts', options: { type: 'mpegts' } },
   { name: 'hls.js, fMP4, sound only', kind: 'hls', path: 'audio.m3u8' },
   { name: 'hls.js, MPEG-TS, sound only', kind: 'hls', path: 'audio.ts.m3u8' },
   { name: 'mpegts.js, FLV, sound only', kind: 'flv', path: 'audio.flv', options: { hasVideo: false } },
