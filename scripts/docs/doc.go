@@ -6,7 +6,7 @@
 //
 // A fenced block says in its first line what it is:
 //
-//	```sh test             run with bash, has to end well within 20 s
+//	```sh test             run with bash, has to end well within a minute
 //	```sh test background  goes on until the page is done; what it serves or publishes
 //	                       has to be there before something else is run
 //	```text output         what the block before has to print, among other lines and in
