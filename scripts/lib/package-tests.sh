@@ -23,6 +23,13 @@ eventually() {
   done
 }
 
+# free_port prints a port of this machine that nobody listens on.
+free_port() {
+  local port
+  while port=$((20000 + RANDOM % 12000)) && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
+  echo "$port"
+}
+
 need_root() { [ "$(id -u)" -eq 0 ] || die "this step needs root"; }
 
 # package: HEAD's packages in $work/dist, once.
@@ -146,7 +153,8 @@ step_deb() {
   need_root
   source_file
   package
-  local root=$work/chroot port=21935 web=28080 admin=28081 deb
+  local root=$work/chroot port web admin deb
+  port=$(free_port) web=$(free_port) admin=$(free_port)
   deb=$(echo "$work"/dist/headwater_*_"$(dpkg --print-architecture)".deb)
   bare_debian "$root"
   mount -t proc proc "$root/proc"
@@ -197,7 +205,7 @@ step_deb() {
 
 # --- a Debian that has booted ------------------------------------------------------
 
-in_vm() { ssh -i "$kept/vm.key" -p 22022 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=10 root@127.0.0.1 "$@"; }
+in_vm() { ssh -i "$kept/vm.key" -p "$vm_ssh" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=10 root@127.0.0.1 "$@"; }
 
 # make_vm: a disk with Debian's kernel, systemd and an SSH server.
 make_vm() {
@@ -224,14 +232,15 @@ make_vm() {
 
 start_vm() {
   local accel=tcg,thread=multi
+  vm_ssh=$(free_port) vm_rtmp=$(free_port) vm_http=$(free_port)
   [ ! -w /dev/kvm ] || ! grep -qE '(vmx|svm)' /proc/cpuinfo || accel=kvm
   qemu-system-x86_64 -accel "$accel" -smp 2 -m 1024 -display none -serial "file:$work/console.log" -monitor none -no-reboot -snapshot \
     -kernel "$kept/vmlinuz" -initrd "$kept/initrd" -append "root=/dev/vda rw console=ttyS0 quiet" \
     -drive "file=$kept/vm.img,format=raw,if=virtio,cache=unsafe" \
-    -netdev user,id=n,hostfwd=tcp:127.0.0.1:22022-:22,hostfwd=tcp:127.0.0.1:21935-:1935,hostfwd=tcp:127.0.0.1:28080-:8080 \
+    -netdev user,id=n,hostfwd=tcp:127.0.0.1:$vm_ssh-:22,hostfwd=tcp:127.0.0.1:$vm_rtmp-:1935,hostfwd=tcp:127.0.0.1:$vm_http-:8080 \
     -device virtio-net-pci,netdev=n </dev/null &
   started+=("$!")
-  booted() { [ "$(timeout 10 ssh -i "$kept/vm.key" -p 22022 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@127.0.0.1 systemctl is-system-running 2>/dev/null)" = running ]; }
+  booted() { [ "$(timeout 10 ssh -i "$kept/vm.key" -p "$vm_ssh" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@127.0.0.1 systemctl is-system-running 2>/dev/null)" = running ]; }
   eventually 240 booted
 }
 
@@ -244,7 +253,7 @@ step_boot() {
   make_vm
   start_vm
   in_vm 'cat > /root/headwater.deb' <"$(echo "$work"/dist/headwater_*_amd64.deb)"
-  local base=http://127.0.0.1:28080 key pid
+  local base=http://127.0.0.1:$vm_http key pid # the port is start_vm's
   in_vm 'find / -xdev -path /var/lib/dpkg -prune -o -path /var/log/journal -prune -o -path /var/cache -prune -o -path /root -prune -o -path /tmp -prune -o -path /var/tmp -prune -o -print | sort > /root/before; sort /etc/passwd > /root/users
     dpkg -i /root/headwater.deb' >"$work/dpkg.log" 2>&1 || { cat "$work/dpkg.log"; fail "dpkg -i"; }
   [ "$(in_vm systemctl is-enabled headwater)" = enabled ] || fail "the service is not enabled"
@@ -254,7 +263,7 @@ step_boot() {
   grep -q msg=listening <<<"$(in_vm journalctl -u headwater --no-pager -o cat)" || fail "the journal has no log"
   ! grep -qF "$key" <<<"$(in_vm journalctl --no-pager -o cat)" || fail "the journal has the publish key"
 
-  publish "rtmp://127.0.0.1:21935/live/demo?key=$key"
+  publish "rtmp://127.0.0.1:$vm_rtmp/live/demo?key=$key"
   eventually 40 plays "$base"
   echo "published and played through the sandbox"
 
@@ -270,7 +279,7 @@ step_boot() {
   eventually 30 in_vm curl -fs -o /dev/null http://127.0.0.1:8081/readyz
   [ "$(in_vm systemctl show -p MainPID --value headwater)" != "$pid" ] || fail "an upgrade did not restart the service"
   in_vm grep -q another-key /etc/headwater/headwater.yaml || fail "an upgrade overwrote the configuration"
-  publish "rtmp://127.0.0.1:21935/live/demo?key=another-key-of-the-test"
+  publish "rtmp://127.0.0.1:$vm_rtmp/live/demo?key=another-key-of-the-test"
   eventually 40 plays "$base"
   [ "$(in_vm 'systemctl stop headwater; systemctl show -p Result --value headwater')" = success ] || fail "the drain did not end well"
   in_vm '! journalctl -u headwater --no-pager -o cat | grep -E "cut off"' || fail "the drain cut something off"
@@ -299,8 +308,8 @@ ASK
   in_vm 'rm -f /root/enough; sh /root/ask > /root/asked & for i in 1 2 3; do sleep 2; systemctl restart headwater; done; sleep 2; touch /root/enough; wait; cat /root/asked' >"$work/asked"
   cat "$work/asked"
   ! grep -q refused "$work/asked" || fail "requests were refused during a restart"
-  publish "rtmp://127.0.0.1:21935/live/demo?key=another-key-of-the-test"
-  eventually 40 plays http://127.0.0.1:28080
+  publish "rtmp://127.0.0.1:$vm_rtmp/live/demo?key=another-key-of-the-test"
+  eventually 40 plays http://127.0.0.1:$vm_http
   unpublish
   echo "restarted three times under socket activation, nobody refused"
 }
@@ -349,7 +358,8 @@ step_image() {
   need_root
   need_packages buildah
   source_file
-  local image=localhost/headwater-test-package base=${GO_IMAGE-} port=21935 web=28080 admin=28081 root server commit
+  local image=localhost/headwater-test-package base=${GO_IMAGE-} port web admin root server commit
+  port=$(free_port) web=$(free_port) admin=$(free_port)
   commit=$(git rev-parse HEAD)
   [ -n "$base" ] || { base=localhost/headwater-test-go; go_image "$base"; }
   git archive --prefix=context/ HEAD | tar -C "$work" -x
@@ -372,7 +382,7 @@ step_image() {
   server=$(pgrep -u 65532 -f "^/headwater serve --rtmp 127.0.0.1:$port ")
   publish "rtmp://127.0.0.1:$port/live/demo?key=$(sed -n 's/.*demo?key=\([A-Z0-9]*\).*/\1/p' "$work/image.log")"
   eventually 30 plays "http://127.0.0.1:$web"
-  edge_in_front "$web" 28082
+  edge_in_front "$web" "$(free_port)"
   unpublish
   kill -TERM "$server"
   eventually 20 grep -q 'msg=stopped' "$work/image.log"
