@@ -86,7 +86,7 @@ function App (): JSX.Element {
   const title = route.startsWith('streams/') ? route.slice('streams/'.length) : PAGES.find(([r]) => r === route)?.[1] ?? 'Not there'
   useEffect(() => {
     document.title = `${title} – Headwater`
-    if (!first.current) { main.current?.focus(); window.scrollTo(0, 0) }
+    if (!first.current) { main.current?.focus({ preventScroll: true }); window.scrollTo(0, 0) }
     first.current = false
   }, [route])
   return (

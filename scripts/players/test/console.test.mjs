@@ -17,15 +17,15 @@ const CONSOLE = fileURLToPath(new URL('../../console', import.meta.url))
 const TOKEN = 'open-sesame'
 const PAGES = ['#/', '#/streams/live/show', '#/publish', '#/viewers', '#/relays', '#/nowhere']
 
-let dir, shots, binary, files, open, closed, browser
+const shots = process.env.CONSOLE_SHOTS
+let dir, binary, files, open, closed, browser
 const publishers = {}
 
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'headwater-console-'))
-  shots = process.env.CONSOLE_SHOTS ?? join(dir, 'shots')
-  await mkdir(shots, { recursive: true })
+  if (shots) await mkdir(shots, { recursive: true })
   await run(CONSOLE, ['--missing'])
-  ;[binary, files] = await Promise.all([build(dir), encode(dir, 90, ['av', 'video'])])
+  ;[binary, files] = await Promise.all([build(dir), encode(dir, 150, ['av', 'video'])])
   open = await serve(binary, { HEADWATER_STREAM_RECONNECT_WINDOW: '1s' })
   closed = await serve(binary, { HEADWATER_ADMIN_TOKEN: TOKEN, HEADWATER_PLAY_ACCESS: 'protected' })
   publishers.show = push(files.av, open.publish('show'))
@@ -59,14 +59,16 @@ async function inConsole (server, route, what, { refusals = false, ...options } 
     await what(page)
     assert.deepEqual(said, [])
   } catch (error) {
-    await page.screenshot({ path: join(shots, 'failed.png'), fullPage: true }).catch(() => {})
+    await shot(page, 'failed').catch(() => {})
     throw new Error(`${error.message}\nThe page said: ${said.join('\n')}`, { cause: error })
   } finally {
     await context.close()
   }
 }
 
-const shot = (page, name, fullPage = true) => page.screenshot({ path: join(shots, `${name}.png`), fullPage })
+async function shot (page, name, fullPage = true) {
+  if (shots) await page.screenshot({ path: join(shots, `${name}.png`), fullPage })
+}
 
 /** The preview plays: its time advances by a second. */
 async function plays (page) {
@@ -82,7 +84,7 @@ const shows = (page, stream, label, pattern) => page.waitForFunction(
   ([stream, label, pattern]) => new RegExp(pattern).test(document.querySelector(`tr[data-stream="${stream}"] td[data-label="${label}"]`)?.textContent ?? ''),
   [stream, label, pattern])
 
-describe('the console', { timeout: 100000 }, () => {
+describe('the console', { timeout: 150000 }, () => {
   test('shows what is live, in numbers', () => inConsole(open, '', async page => {
     await shows(page, 'live/show', 'Bit rate', '^[1-9]\\d+ kbit/s$')
     await shows(page, 'live/show', 'Picture', '320 × 180H.264, (29|30|31)(\\.\\d+)? fps')
@@ -90,7 +92,7 @@ describe('the console', { timeout: 100000 }, () => {
     await shows(page, 'live/show', 'Live edge', '^[01]\\.\\d\\d s$')
     await shows(page, 'live/show', 'Sound', '^AAC44.1 kHz$')
     await shows(page, 'live/mute', 'Sound', '^none$')
-    assert.match(await page.textContent('.tiles'), /Live streams2/)
+    assert.match(await page.textContent('.tiles'), /Live2Viewers/)
     assert.match(await page.textContent('footer'), /Changes show at once/)
     await shot(page, 'overview')
   }))

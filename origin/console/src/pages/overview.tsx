@@ -59,7 +59,7 @@ export function Overview ({ streams, recent }: { streams: Stream[] | null, recen
   return (
     <>
       <dl class='tiles'>
-        <div><dt>Live streams</dt><dd>{count(live.length)}</dd></div>
+        <div><dt>Live</dt><dd>{count(live.length)}</dd></div>
         <div><dt>Viewers</dt><dd>{count(streams.reduce((n, s) => n + audience(s), 0))}</dd></div>
         <div><dt>Coming in</dt><dd>{bits(live.reduce((n, s) => n + s.bitrate, 0))}</dd></div>
       </dl>

@@ -42,7 +42,7 @@ function Numbers ({ of: s, viewers }: { of: Stream, viewers: Viewer[] }): JSX.El
           ['HLS window', `${seconds(s.hls.window_seconds)}, ${s.hls.segments} segments`],
           ['Could not be used', `${count(dropped(s))} messages`],
           ['Breaks in time', count(s.counters.discontinuities)],
-          ['Skipped by slow viewers', `${count(skips)} times`],
+          ['Viewers’ skips', count(skips)],
           ['Viewers', Object.entries(s.viewers).filter(([, n]) => n > 0).map(([p, n]) => `${count(n)} ${protocol(p)}`).join(', ') || 'none'],
           ['CODECS', [s.video?.string, s.audio?.string].filter(Boolean).join(', ') || NONE]
         ]}

@@ -27,7 +27,7 @@ function Row ({ of: v, again }: { of: Viewer, again: () => void }): JSX.Element 
 }
 
 export function ViewerTable ({ viewers, again }: { viewers: Viewer[], again: () => void }): JSX.Element {
-  if (viewers.length === 0) return <p class='empty'>No connection stands. Viewers of HLS come and go with each request, and are counted only.</p>
+  if (viewers.length === 0) return <p class='empty'>Nobody is connected. Viewers of HLS come and go with each request, and are only counted.</p>
   return (
     <table class='cards'>
       <thead>

@@ -128,7 +128,7 @@ export function Preview ({ name, server }: { name: string, server: Server }): JS
       </div>
       {asked !== null && (
         <p class='note' data-preview={at.playing ? 'plays' : 'waits'}>
-          {at.playing ? `Plays ${seconds(at.latency)} behind the live edge; ${at.lost} frames dropped by this browser.` : 'Waiting for media…'}
+          {at.playing ? `Plays ${seconds(at.latency)} behind the live edge; this browser dropped ${at.lost} ${at.lost === 1 ? 'frame' : 'frames'}.` : 'Waiting for media…'}
         </p>
       )}
       <Trouble text={problem.text} />
