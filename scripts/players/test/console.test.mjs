@@ -24,7 +24,7 @@ const publishers = {}
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'headwater-console-'))
   if (shots) await mkdir(shots, { recursive: true })
-  await run(CONSOLE, ['--missing'])
+  await run(CONSOLE, ['--stale'])
   ;[binary, files] = await Promise.all([build(dir), encode(dir, 150, ['av', 'video'])])
   open = await serve(binary, { HEADWATER_STREAM_RECONNECT_WINDOW: '1s' })
   closed = await serve(binary, { HEADWATER_ADMIN_TOKEN: TOKEN, HEADWATER_PLAY_ACCESS: 'protected' })
