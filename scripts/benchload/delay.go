@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"io"
 	"net"
 	"os"
@@ -123,6 +124,9 @@ func measureMatrix(p plan, file *replay, viewers, gathers []int) (all []fanoutCo
 	for _, n := range viewers {
 		for _, ms := range gathers {
 			cost, err := measureServed(p, file, n, ms)
+			if want := float64(n) * file.mbps(); err == nil && math.Abs(cost.Mbps-want) > want/4 {
+				err = fmt.Errorf("%.0f Mbit/s in place of %.0f: they are not in step", cost.Mbps, want)
+			}
 			if err != nil {
 				fmt.Fprintf(os.Stderr, "benchload: %d viewers at %d ms are not measured: %v\n", n, ms, err)
 				cost = fanoutCost{Viewers: n, GatherMs: ms}

@@ -49,6 +49,15 @@ func newReplay(path string, stamped bool) (*replay, error) {
 	return r, nil
 }
 
+// mbps is the file's bit rate.
+func (r *replay) mbps() float64 {
+	size := 0
+	for _, frame := range r.frames {
+		size += len(frame)
+	}
+	return float64(size) * 8 / 1e6 / r.length.Seconds()
+}
+
 // crowd is a number of publishers that replay the same file, each from its own
 // start, so that their key frames do not coincide.
 type crowd struct {
