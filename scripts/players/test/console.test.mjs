@@ -167,6 +167,7 @@ describe('the console', { timeout: 150000 }, () => {
   test('kicks, once it was told twice', () => inConsole(open, '#/streams/live/mute', async page => {
     const gone = publishers.mute.ended
     await page.click('text=Kick publisher')
+    await page.waitForSelector('dialog[open]')
     await page.keyboard.press('Escape')
     await page.waitForFunction(() => document.querySelector('dialog') === null)
     assert.equal(publishers.mute.child.exitCode, null)

@@ -1,6 +1,6 @@
 // Small things that several pages are made of.
 import type { ComponentChildren, JSX } from 'preact'
-import { useEffect, useId, useMemo, useRef, useState } from 'preact/hooks'
+import { useId, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import encodeQR from 'qr'
 import type { Stream } from '../api'
 
@@ -91,7 +91,7 @@ export function Confirm ({ question, close }: { question: Question, close: () =>
   const [error, setError] = useState('')
   const [busy, setBusy] = useState(false)
   const id = useId()
-  useEffect(() => { dialog.current?.showModal() }, [])
+  useLayoutEffect(() => { dialog.current?.showModal() }, [])
   const yes = async (): Promise<void> => {
     setBusy(true)
     try {
