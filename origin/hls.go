@@ -32,7 +32,9 @@ func (h *Handler) multivariant(w http.ResponseWriter, r *http.Request, s *remux.
 	return nil
 }
 
-func (h *Handler) media(w http.ResponseWriter, r *http.Request, s *remux.Stream, f remux.Format) error {
+// media answers with a media playlist. early says that the request came before the
+// stream had a segment.
+func (h *Handler) media(w http.ResponseWriter, r *http.Request, s *remux.Stream, f remux.Format, early bool) error {
 	d, err := parseReload(r.URL.RawQuery)
 	if err != nil {
 		return err
@@ -48,7 +50,8 @@ func (h *Handler) media(w http.ResponseWriter, r *http.Request, s *remux.Stream,
 		}
 		cache = maxAge(int(6 * ix.Target / time.Second))
 	}
-	o, err := ix.Playlist(f, remux.Ask{Delta: d.skip, Known: d.blocking})
+	known := early || d.blocking && len(ix.Segments) > 0 && d.sequence <= ix.Segments[0].Sequence
+	o, err := ix.Playlist(f, remux.Ask{Delta: d.skip, Known: known})
 	if err != nil {
 		return explain(err)
 	}

@@ -1,6 +1,7 @@
 package remux
 
 import (
+	"bytes"
 	"testing"
 
 	"headwater/remux/flv"
@@ -42,5 +43,17 @@ func BenchmarkWrite(b *testing.B) {
 		write(flv.TypeAudio, ts+23, audio)
 		write(flv.TypeVideo, ts+33, inter)
 		write(flv.TypeAudio, ts+46, audio)
+	}
+}
+	"time"
+)
+
+func BenchmarkText(b *testing.B) {
+	body := bytes.Repeat([]byte("#EXT-X-PART:DURATION=0.33333,URI=\"abcdefgh-p1234.m4s\"\n"), 40)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := newText(body, time.Time{}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -36,10 +36,15 @@ func (l *lazy) get(render func() (*Object, error)) (*Object, error) {
 	return l.object, l.err
 }
 
+// gzips are compressors, each of which has 800 KB of tables.
+var gzips = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
 // newText returns an Object of text, compressed, with a tag of its content.
 func newText(body []byte, modified time.Time) (*Object, error) {
 	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
+	w := gzips.Get().(*gzip.Writer)
+	defer gzips.Put(w)
+	w.Reset(&packed)
 	if _, err := w.Write(body); err != nil {
 		return nil, fmt.Errorf("compress playlist: %w", err)
 	}

@@ -226,6 +226,9 @@ func checkWindow(v *view, r *report) {
 			if i == 0 || s.m.Sequence <= n.states[i-1].m.Sequence || n.restartBetween(v, i) {
 				continue // what a killed process held is gone
 			}
+			if before := n.states[i-1].full.Segments; len(before) > 0 && before[0].Gap {
+				continue // and so were these
+			}
 			var length time.Duration
 			for _, seg := range s.full.Segments {
 				length += seg.Duration

@@ -79,7 +79,7 @@ func (c *collector) http(ch chan<- prometheus.Metric) {
 	httpInFlight.send(ch, float64(c.sources.Traffic.InFlight()))
 	media := c.sources.Media()
 	httpWaiting.send(ch, float64(media.Waiting))
-	countAll(ch, viewerEnds, media.Ends, "ended", "slow", "shutdown", "closed")
+	countAll(ch, viewerEnds, media.Ends, "ended", "slow", "shutdown", "closed", "panic")
 	viewerSkips.count(ch, media.Skips)
 	logDropped.count(ch, c.sources.Log.Dropped())
 }
