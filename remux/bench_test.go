@@ -3,6 +3,7 @@ package remux
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"headwater/remux/flv"
 )
@@ -45,8 +46,6 @@ func BenchmarkWrite(b *testing.B) {
 		write(flv.TypeAudio, ts+46, audio)
 	}
 }
-	"time"
-)
 
 func BenchmarkText(b *testing.B) {
 	body := bytes.Repeat([]byte("#EXT-X-PART:DURATION=0.33333,URI=\"abcdefgh-p1234.m4s\"\n"), 40)
