@@ -20,6 +20,9 @@ func TestPublishersAndPlayers(t *testing.T) {
 	e := h.player(t, "x")
 	e.frame()
 	all := h.Players()
+	for end := time.Now().Add(5 * time.Second); len(all) == 1 && all[0].Frames == 0 && time.Now().Before(end); all = h.Players() {
+		time.Sleep(time.Millisecond) // what has been sent is counted behind it
+	}
 	if len(all) != 1 {
 		t.Fatalf("players: %+v", all)
 	}
