@@ -32,9 +32,7 @@ func (h *Handler) multivariant(w http.ResponseWriter, r *http.Request, s *remux.
 	return nil
 }
 
-// media answers with a media playlist. early says that the request came before the
-// stream had a segment.
-func (h *Handler) media(w http.ResponseWriter, r *http.Request, s *remux.Stream, f remux.Format, early bool) error {
+func (h *Handler) media(w http.ResponseWriter, r *http.Request, s *remux.Stream, f remux.Format) error {
 	d, err := parseReload(r.URL.RawQuery)
 	if err != nil {
 		return err
@@ -50,8 +48,7 @@ func (h *Handler) media(w http.ResponseWriter, r *http.Request, s *remux.Stream,
 		}
 		cache = maxAge(int(6 * ix.Target / time.Second))
 	}
-	known := early || d.blocking && len(ix.Segments) > 0 && d.sequence <= ix.Segments[0].Sequence
-	o, err := ix.Playlist(f, remux.Ask{Delta: d.skip, Known: known})
+	o, err := ix.Playlist(f, remux.Ask{Delta: d.skip, Known: d.blocking})
 	if err != nil {
 		return explain(err)
 	}

@@ -217,13 +217,11 @@ func (h *Handler) mediaOf(w http.ResponseWriter, r *http.Request, app, name stri
 	if _, err := h.allowed(r, app, name, "hls"); err != nil {
 		return err
 	}
-	s, _ := h.stream(app, name) // nil: there is none yet
-	early := s == nil || len(s.Index().Segments) == 0
 	s, err := h.wanted(r.Context(), app, name)
 	if err != nil {
 		return err
 	}
-	return h.media(w, r, s, f, early)
+	return h.media(w, r, s, f)
 }
 
 // stream looks a name up and leaves nothing behind where there is none.

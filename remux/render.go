@@ -50,12 +50,12 @@ func (f Format) Supports(c *av.Config) error {
 // Ask is how a client asks for a media playlist.
 type Ask struct {
 	Delta bool // it takes an update that leaves out what it knows (_HLS_skip)
-	Known bool // it may have had the playlist before the stream began to be what it is
+	Known bool // it has had the playlist, and asks for what comes next (_HLS_msn)
 }
 
 // Playlist returns the media playlist; where it is possible as the update that was
-// asked for. Only who may know what was there is told of gaps (Past): some players do
-// not begin at a playlist that has them. It fails with ErrNotReady before the first segment, and with
+// asked for. Only who follows it is told of gaps (Past): some players do not begin at a
+// playlist that has them. It fails with ErrNotReady before the first segment, and with
 // ErrCodec.
 func (ix *Index) Playlist(f Format, ask Ask) (*Object, error) {
 	if len(ix.Segments) == 0 {
@@ -65,7 +65,7 @@ func (ix *Index) Playlist(f Format, ask Ask) (*Object, error) {
 		return nil, err
 	}
 	ix.served.raise(ix.newest().Sequence)
-	text, delta, gaps := &ix.media, ask.Delta && !ix.Ended && len(ix.gaps) == 0, ix.gaps
+	text, delta, gaps := &ix.media, ask.Delta && !ix.Ended && (ask.Known || len(ix.gaps) == 0), ix.gaps
 	switch {
 	case f == TS:
 		text, delta, gaps = &ix.slow.ts, false, nil

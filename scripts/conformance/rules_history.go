@@ -43,12 +43,18 @@ func checkTargetFixed(v *view, r *report) {
 	}
 }
 
+// beginsWithGap says that the list begins with what went with a killed process.
+func (m *Media) beginsWithGap() bool { return len(m.Segments) > 0 && m.Segments[0].Gap }
+
 func checkSequence(v *view, r *report) {
 	for _, n := range v.renditions {
 		r.want(len(n.states) == 0 || n.states[0].m.Has["EXT-X-MEDIA-SEQUENCE"], "%s has none", n.Path)
 		for i, s := range n.states {
 			if i == 0 {
 				continue
+			}
+			if s.full.beginsWithGap() != n.states[i-1].full.beginsWithGap() {
+				continue // only who follows a playlist with _HLS_msn is told what a restart has lost
 			}
 			was := n.states[i-1].m
 			r.want(s.m.Sequence >= was.Sequence && s.m.Last() >= was.Last(),
@@ -226,7 +232,7 @@ func checkWindow(v *view, r *report) {
 			if i == 0 || s.m.Sequence <= n.states[i-1].m.Sequence || n.restartBetween(v, i) {
 				continue // what a killed process held is gone
 			}
-			if before := n.states[i-1].full.Segments; len(before) > 0 && before[0].Gap {
+			if n.states[i-1].full.beginsWithGap() {
 				continue // and so were these
 			}
 			var length time.Duration
