@@ -82,13 +82,14 @@ const rested = w => w.type === 'waiting' && w.ranges.some(([start, end]) => star
 
 /**
  * Whether the machine may have had no time for the browser. Nothing but stalls and late answers is reported, and either
- * other processes had to wait too, or pictures were dropped in numbers, or playback rested with media ahead. Such a run
+ * other processes had to wait too, or pictures were dropped in numbers, or playback rested with media ahead; or playback
+ * had only just begun, which players do near the end of what they have. Such a run
  * says nothing of the server and is repeated; if it is ours, it happens every time.
  */
 function starved ({ first, last, busy }, { rate }) {
   const late = last.errors.filter(e => !e.fatal && ['bufferStalledError', 'bufferNudgeOnStall', 'levelLoadTimeOut'].includes(e.detail))
   return late.length === last.errors.length && late.length + last.waits.length > 0 &&
-    (busy || last.waits.some(rested) || (rate && last.dropped - first.dropped > rate / 2))
+    (busy || last.waits.some(rested) || (rate && last.dropped - first.dropped > rate / 2) || late.every(e => e.playing && e.at < 1000))
 }
 
 /** What holds for every player and every stream. */
