@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -167,9 +168,10 @@ func (m *Memory) write() error {
 		return nil
 	}
 	m.forgetPasts()
-	b, err := json.Marshal(m.states)
+	states := maps.Clone(m.states) // publishers wait for mu, and must not wait for the text
 	m.changed = false
 	m.mu.Unlock()
+	b, err := json.Marshal(states)
 	if err == nil {
 		err = replaceFile(m.path, b)
 	}
@@ -221,8 +223,7 @@ func (m *Memory) start(n Name, now time.Time) (s State, goesOn bool) {
 		return s, false
 	}
 	next, broken := old.Sequence+spareSequences, old.Discontinuity+1
-	age := now.Sub(old.At)
-	goesOn = -sameLife < age && age < sameLife
+	goesOn = old.recent(now)
 	if goesOn && len(old.Past) > 0 { // players are at the very list
 		s = old
 		s.Sequence, s.Discontinuity = next, broken
@@ -239,8 +240,13 @@ func (m *Memory) start(n Name, now time.Time) (s State, goesOn bool) {
 // publisher may be on the way back, and its players still there.
 func (m *Memory) expects(n Name, now time.Time) bool {
 	s, ok := m.recall(n)
+	return ok && len(s.Past) > 0 && s.recent(now)
+}
+
+// recent says that players may still be at the playlist that the state is of.
+func (s *State) recent(now time.Time) bool {
 	age := now.Sub(s.At)
-	return ok && len(s.Past) > 0 && -sameLife < age && age < sameLife
+	return -sameLife < age && age < sameLife
 }
 
 // discontinuityFloor is where discontinuity sequence numbers begin without a memory:
