@@ -60,12 +60,12 @@ type Config struct {
 	PlayGather time.Duration // frames of this long are written to a player together. 0: each as it comes
 	PlayHold   time.Duration // how long a player waits for a stream that is not there. 0: 3 s
 
-	HandshakeTimeout  time.Duration // from accept to the end of the handshake. 0: 10 s
-	ConnectTimeout    time.Duration // from there to the connect command. 0: 20 s
-	PublishTimeout    time.Duration // from there to the publish or play command, and again after each. 0: 20 s
+	HandshakeTimeout  time.Duration // from accept to the end of the handshake, that of TLS included. 0: 5 s
+	ConnectTimeout    time.Duration // from there to the connect command. 0: 5 s
+	PublishTimeout    time.Duration // from there to the publish or play command, and again after each. 0: 10 s
 	AuthorizeTimeout  time.Duration // of the context given to Authorize and AuthorizePlay. 0: 10 s
-	FirstMediaTimeout time.Duration // from an accepted publish to the first audio or video. 0: 30 s
-	IdleTimeout       time.Duration // the longest time without audio and video. 0: 30 s
+	FirstMediaTimeout time.Duration // from an accepted publish to the first audio or video. 0: 15 s
+	IdleTimeout       time.Duration // the longest time without audio and video. 0: 10 s
 	WriteTimeout      time.Duration // the longest time in which a peer takes nothing of what is sent to it. 0: 5 s
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"time"
 
 	"headwater/remux/flv"
 )
@@ -55,11 +56,11 @@ type chunkStream struct {
 	typ       uint8
 	streamID  uint32
 
-	open bool   // a message is being read
-	keep bool   // into tag
-	got  int    // bytes read of it
-	tag  []byte // has room for at least got bytes, and for length in the end
-	age  int    // how often overdue has seen it open
+	open bool          // a message is being read
+	keep bool          // into tag
+	got  int           // bytes read of it
+	tag  []byte        // has room for at least got bytes, and for length in the end
+	age  time.Duration // how long overdue has seen it open, or unseen
 }
 
 // NewChunkReader returns a reader of the chunks in src. admit may be nil, which
@@ -239,7 +240,7 @@ func (c *ChunkReader) begin(s *chunkStream, format uint8) error {
 	if err != nil {
 		return err
 	}
-	s.open, s.keep, s.got, s.tag, s.age = true, keep, 0, nil, 0
+	s.open, s.keep, s.got, s.tag, s.age = true, keep, 0, nil, unseen
 	if !keep {
 		return nil
 	}

@@ -50,8 +50,9 @@ type guard struct {
 	in       *ChunkReader
 	pending  []byte // for go-rtmp
 	now      time.Time
-	armed    time.Time // when the read deadline was set last
-	retried  bool      // a read after that deadline was tried
+	armed    time.Time // when the peer was given time last
+	due      time.Time // and until when
+	retried  bool      // a read after that was tried
 	connect  *Connect
 	streams  messageStreams
 	current  *reply // the answer to the command that go-rtmp is handling
@@ -200,12 +201,6 @@ func (g *guard) step() error {
 	g.flow.message()
 	if err := g.dispatch(&m); err != nil {
 		return err
-	}
-	if g.now.Sub(g.looked) >= time.Second {
-		g.looked = g.now
-		if g.in.overdue() {
-			return limitError("a message is not completed")
-		}
 	}
 	if !g.publish.active {
 		if err := g.countIdle(); err != nil {
@@ -398,10 +393,11 @@ func (g *guard) stop(err error, why Status) {
 	})
 }
 
-// arm gives the peer d from now on.
+// arm gives the peer d from now on. The deadline of reading is earlier where that is
+// longer than a message may take.
 func (g *guard) arm(d time.Duration) {
-	g.armed, g.retried = g.now, false
-	g.setReadDeadline(g.now.Add(d))
+	g.armed, g.due, g.retried = g.now, g.now.Add(d), false
+	g.setReadDeadline(g.now.Add(min(d, maxAge)))
 }
 
 func (g *guard) setReadDeadline(t time.Time) {
@@ -424,24 +420,53 @@ type guardReader guard
 
 func (r *guardReader) Read(p []byte) (int, error) {
 	g := (*guard)(r)
+	if err := g.look(); err != nil {
+		return 0, err
+	}
 	if err := g.throttle(); err != nil {
 		return 0, err
 	}
 	p = p[:g.flow.room(len(p))]
 	n, err := g.conn.Read(p)
 	g.now = time.Now()
-	if err != nil && n == 0 && g.mayRetry(err) {
-		// If it was this process that stood still, the bytes are there.
-		g.retried = true
-		g.setReadDeadline(g.now.Add(time.Second))
+	for n == 0 && g.mayRetry(err) {
 		n, err = g.conn.Read(p)
+		g.now = time.Now()
 	}
 	g.flow.took(n, g.now)
 	return n, err
 }
 
+// mayRetry gives a publisher whose deadline is over another: a second, since the bytes
+// are there if it was this process that stood still, and then the rest of its time
+// unless a message is under way.
 func (g *guard) mayRetry(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) && g.publish.active && !g.retried && g.stopped.Load() == nil
+	switch {
+	case !errors.Is(err, os.ErrDeadlineExceeded) || !g.publish.active || g.stopped.Load() != nil:
+		return false
+	case !g.retried:
+		g.retried = true
+		g.setReadDeadline(g.now.Add(time.Second))
+		return true
+	case g.now.Before(g.due) && !g.in.unfinished():
+		g.retried = false
+		g.setReadDeadline(g.due)
+		return true
+	}
+	return false
+}
+
+// look finds messages that are not completed.
+func (g *guard) look() error {
+	since := g.now.Sub(g.looked)
+	if since < time.Second {
+		return nil
+	}
+	g.looked = g.now
+	if g.in.overdue(since) {
+		return limitError("a message is not completed")
+	}
+	return nil
 }
 
 // Write takes go-rtmp's handshake, which nobody needs, and its replies. It never

@@ -112,11 +112,11 @@ type Options struct {
 // DefaultOptions returns the defaults.
 func DefaultOptions() Options {
 	return Options{
-		Handshake:  10 * time.Second,
-		Connect:    20 * time.Second,
-		Publish:    20 * time.Second,
-		FirstMedia: 30 * time.Second,
-		Idle:       30 * time.Second,
+		Handshake:  5 * time.Second,
+		Connect:    5 * time.Second,
+		Publish:    10 * time.Second,
+		FirstMedia: 15 * time.Second,
+		Idle:       10 * time.Second,
 		Write:      5 * time.Second,
 		MaxMessage: 8 << 20,
 	}

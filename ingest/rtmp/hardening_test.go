@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,6 +52,59 @@ func TestMessageThatIsNotCompleted(t *testing.T) {
 		}
 		if err := j.reason(t); !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "not completed") {
 			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
+// TestMessageThatIsTheLast begins a frame and nothing else comes to its end: what may
+// be silent for longer may not hold what it began for longer.
+func TestMessageThatIsTheLast(t *testing.T) {
+	for _, pause := range []time.Duration{200 * time.Millisecond, 4 * time.Second, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			j := newJournal()
+			p, end := newPipe(t, j, Options{Idle: time.Minute, FirstMedia: time.Minute})
+			defer end()
+			p.publishing()
+			p.send("02 000000 000004 01 00000000 00010000", "06 000001 010000 09 01000000", make([]byte, 100))
+			began := time.Now()
+			var writing sync.WaitGroup
+			defer writing.Wait()
+			writing.Go(func() {
+				for {
+					time.Sleep(pause)
+					if _, err := p.conn.Write([]byte{1}); err != nil {
+						return
+					}
+				}
+			})
+			if err := j.reason(t); !errors.Is(err, ErrLimit) && !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("ended with %v", err)
+			}
+			if d := time.Since(began); d < 9*time.Second || d > 17*time.Second {
+				t.Errorf("a byte each %v: closed after %v", pause, d)
+			}
+		})
+	}
+}
+
+// TestSilenceBetweenMessages: who may be silent for longer than a message may take is
+// not ended by that.
+func TestSilenceBetweenMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newJournal()
+		p, end := newPipe(t, j, Options{Idle: time.Minute})
+		defer end()
+		p.publishing()
+		began := time.Now()
+		for i := range 5 {
+			p.message(6, typeVideo, 1, uint32(i*50_000), []byte("video"))
+			time.Sleep(50 * time.Second)
+		}
+		if err := j.reason(t); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("ended with %v", err)
+		}
+		if d := time.Since(began); d < 259*time.Second || d > 263*time.Second {
+			t.Errorf("closed after %v", d)
 		}
 	})
 }

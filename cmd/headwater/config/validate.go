@@ -74,7 +74,7 @@ func (l *loader) validateRTMP() {
 	l.between("rtmp.connect_timeout", rtmp.ConnectTimeout, time.Second, 10*time.Minute)
 	l.between("rtmp.publish_timeout", rtmp.PublishTimeout, time.Second, 10*time.Minute)
 	l.between("rtmp.first_media_timeout", rtmp.FirstMediaTimeout, time.Second, 10*time.Minute)
-	l.between("rtmp.idle_timeout", rtmp.IdleTimeout, time.Second, 10*time.Minute)
+	l.between("rtmp.idle_timeout", rtmp.IdleTimeout, 3*time.Second, time.Minute)
 	l.between("rtmp.write_timeout", rtmp.WriteTimeout, time.Second, 10*time.Minute)
 	l.atLeast("rtmp.max_players", rtmp.MaxPlayers, 0)
 	l.between("rtmp.read_gather", rtmp.ReadGather, 0, 100*time.Millisecond)
