@@ -27,6 +27,9 @@ const (
 // ChunkReader puts chunks together to messages (RTMP 5.3). It bounds what a
 // peer can make it hold: memory grows with the bytes received, not with those
 // announced.
+//
+// It can stop at any byte: next takes what is there and says when more has to come,
+// whoever gets it.
 type ChunkReader struct {
 	// admit is asked when a message begins. It returns whether to keep the
 	// payload; a message that is not kept costs no memory, and still comes out
@@ -34,6 +37,8 @@ type ChunkReader struct {
 	admit func(typ uint8, length int) (keep bool, err error)
 
 	in         reader
+	chunk      *chunkStream // of the chunk whose payload is being read; nil between two
+	left       int          // bytes of that to come
 	chunkSize  int
 	streams    []*chunkStream
 	maxStreams int
@@ -80,15 +85,39 @@ func newChunkReader(in reader, admit func(uint8, int) (bool, error)) *ChunkReade
 // Abort have taken effect when it returns them.
 func (c *ChunkReader) ReadMessage() (Message, error) {
 	for {
-		s, err := c.readChunk()
-		if err != nil {
+		m, err := c.next()
+		if err != errMore {
+			return m, err
+		}
+		if err := c.fill(); err != nil {
 			return Message{}, err
 		}
+	}
+}
+
+// errMore says that all that is there has been taken in, and that it ends inside a
+// message or behind one.
+var errMore = errors.New("more bytes have to come")
+
+// next is ReadMessage of what is there already; errMore if that does not do.
+func (c *ChunkReader) next() (Message, error) {
+	for {
+		if c.chunk == nil {
+			if err := c.readHeader(); err != nil {
+				return Message{}, err
+			}
+		}
+		if err := c.readPayload(c.chunk); err != nil {
+			return Message{}, err
+		}
+		s := c.chunk
+		c.chunk = nil
 		if s.got < s.length {
 			continue
 		}
 		m := Message{Type: s.typ, Timestamp: s.timestamp, StreamID: s.streamID, Tag: s.tag}
 		c.close(s)
+		var err error
 		switch m.Type {
 		case typeSetChunkSize:
 			err = c.setChunkSize(&m)
@@ -99,80 +128,130 @@ func (c *ChunkReader) ReadMessage() (Message, error) {
 	}
 }
 
-// readChunk reads one chunk, header and payload.
-func (c *ChunkReader) readChunk() (*chunkStream, error) {
-	format, s, err := c.readBasicHeader()
-	if err != nil {
-		return nil, err
+// fill reads once. A payload that has much to come is read to where it belongs.
+func (c *ChunkReader) fill() error {
+	inside := c.chunk != nil || len(c.in.buffered()) > 0
+	var err error
+	if s := c.chunk; s != nil && s.keep && c.left >= len(c.in.buf) && len(c.in.buffered()) == 0 {
+		err = c.fillPayload(s)
+	} else {
+		err = c.in.fill()
 	}
-	if format != 3 {
-		if err := c.readHeader(s, format); err != nil {
-			return nil, err
-		}
-	} else if s.extended {
-		if err := c.skipStamp(s); err != nil {
-			return nil, err
-		}
+	if inside {
+		return unexpected(err)
 	}
-	if !s.open {
-		if err := c.begin(s, format); err != nil {
-			return nil, err
-		}
-	}
-	return s, c.readPayload(s, min(c.chunkSize, s.length-s.got))
+	return err
 }
 
-// readBasicHeader reads a chunk's format and finds its chunk stream
-// (RTMP 5.3.1.1).
-func (c *ChunkReader) readBasicHeader() (format uint8, s *chunkStream, err error) {
-	b, err := c.in.next(1)
+func (c *ChunkReader) fillPayload(s *chunkStream) error {
+	room, err := c.room(s)
 	if err != nil {
-		return 0, nil, err
+		return err
 	}
-	format = b[0] >> 6
-	id := uint32(b[0] & 63)
-	switch id {
-	case 0:
-		if b, err = c.in.next(1); err != nil {
-			return 0, nil, unexpected(err)
-		}
-		id = uint32(b[0]) + 64
-	case 1:
-		if b, err = c.in.next(2); err != nil {
-			return 0, nil, unexpected(err)
-		}
-		id = uint32(b[1])<<8 + uint32(b[0]) + 64
+	n, err := c.in.direct(room[:min(c.left, len(room))])
+	s.got += n
+	c.left -= n
+	return err
+}
+
+// readHeader reads a chunk's header, all of it or nothing (RTMP 5.3.1).
+func (c *ChunkReader) readHeader() error {
+	b := c.in.buffered()
+	format, id, n := basicHeader(b)
+	if n == 0 {
+		return errMore
 	}
+	s, err := c.stream(id, format)
+	if err != nil {
+		return err
+	}
+	k := 0
+	if format != 3 {
+		k, err = s.readHeader(b[n:], format)
+	} else if s.extended {
+		k, err = s.skipStamp(b[n:])
+	}
+	if err != nil {
+		return err
+	}
+	c.in.r += n + k
+	if !s.open {
+		if err := c.begin(s, format); err != nil {
+			return err
+		}
+	}
+	c.chunk, c.left = s, min(c.chunkSize, s.length-s.got)
+	return nil
+}
+
+// basicHeader reads a chunk's format and chunk stream (RTMP 5.3.1.1) and returns how
+// many bytes these are, 0 if they are not all there.
+func basicHeader(b []byte) (format uint8, id uint32, n int) {
+	if len(b) == 0 {
+		return 0, 0, 0
+	}
+	format, id, n = b[0]>>6, uint32(b[0]&63), 1
+	if id < 2 {
+		n = 2 + int(id)
+	}
+	switch {
+	case len(b) < n:
+		return 0, 0, 0
+	case n == 2:
+		id = uint32(b[1]) + 64
+	case n == 3:
+		id = uint32(b[2])<<8 + uint32(b[1]) + 64
+	}
+	return format, id, n
+}
+
+// stream finds the chunk stream of a chunk.
+func (c *ChunkReader) stream(id uint32, format uint8) (*chunkStream, error) {
 	for _, s := range c.streams {
 		if s.id == id {
-			return format, s, nil
+			return s, nil
 		}
 	}
 	// A type 1 chunk may come first: librtmp's ping is one.
 	if format > 1 {
-		return 0, nil, protocolError("chunk stream begins with a chunk of type 2 or 3")
+		return nil, protocolError("chunk stream begins with a chunk of type 2 or 3")
 	}
 	if len(c.streams) >= c.maxStreams {
-		return 0, nil, limitError("too many chunk streams")
+		return nil, limitError("too many chunk streams")
 	}
-	s = &chunkStream{id: id}
+	s := &chunkStream{id: id}
 	c.streams = append(c.streams, s)
-	return format, s, nil
+	return s, nil
 }
 
-// headerSizes are the bytes of a message header by format (RTMP 5.3.1.2).
+// headerSizes are the bytes of a message header by format (RTMP 5.3.1.2), and
+// stampSize those of an extended timestamp behind it (5.3.1.3).
 var headerSizes = [3]int{11, 7, 3}
 
-// readHeader reads a message header of type 0, 1 or 2.
-func (c *ChunkReader) readHeader(s *chunkStream, format uint8) error {
+const stampSize = 4
+
+// longestHeader is the longest header of a chunk.
+const longestHeader = 3 + 11 + stampSize
+
+// readHeader reads a message header of type 0, 1 or 2 and returns how long it is.
+func (s *chunkStream) readHeader(b []byte, format uint8) (n int, err error) {
 	if s.open {
-		return protocolError("new message header inside a message")
+		return 0, protocolError("new message header inside a message")
 	}
-	b, err := c.in.next(headerSizes[format])
-	if err != nil {
-		return unexpected(err)
+	n = headerSizes[format]
+	if len(b) < n {
+		return 0, errMore
 	}
 	stamp := uint24(b)
+	long := stamp == extended
+	if long {
+		if len(b) < n+stampSize {
+			return 0, errMore
+		}
+		stamp = binary.BigEndian.Uint32(b[n:])
+		n += stampSize
+	}
+	s.stamp, s.extended = stamp, long
 	if format <= 1 {
 		s.length = int(uint24(b[3:]))
 		s.typ = b[6]
@@ -180,46 +259,25 @@ func (c *ChunkReader) readHeader(s *chunkStream, format uint8) error {
 	if format == 0 {
 		s.streamID = binary.LittleEndian.Uint32(b[7:])
 	}
-	if s.extended = stamp == extended; s.extended {
-		if b, err = c.in.next(4); err != nil {
-			return unexpected(err)
-		}
-		stamp = binary.BigEndian.Uint32(b)
-	}
-	s.stamp = stamp
-	return nil
+	return n, nil
 }
 
-// skipStamp reads the extended timestamp of a type 3 chunk if it is there. Most
+// skipStamp returns how long the extended timestamp of a type 3 chunk is. Most
 // encoders repeat it (RTMP 5.3.1.3), old ones do not; where the next four bytes
-// are not the timestamp that was announced they are payload.
-func (c *ChunkReader) skipStamp(s *chunkStream) error {
-	left := s.length - s.got
-	if !s.open {
-		left = s.length
-	}
-	// If the timestamp is missing there may be fewer than four bytes to come
-	// before the peer waits for us, so look at no more than must be there.
-	n := 4
-	if left := min(left, c.chunkSize); left < 4 && len(c.in.buffered()) < 4 {
-		n = max(left, 1)
-	}
-	var stamp [4]byte
+// are not the timestamp that was announced they are payload. The first that differs
+// decides: if the timestamp is missing there may be fewer than four to come before
+// the peer waits for us.
+func (s *chunkStream) skipStamp(b []byte) (n int, err error) {
+	var stamp [stampSize]byte
 	binary.BigEndian.PutUint32(stamp[:], s.stamp)
-	for {
-		b, err := c.in.peek(n)
-		if err != nil {
-			return unexpected(err)
-		}
-		if string(b) != string(stamp[:n]) {
-			return nil
-		}
-		if n == 4 {
-			c.in.r += 4
-			return nil
-		}
-		n++
+	n = min(stampSize, len(b))
+	switch {
+	case string(b[:n]) != string(stamp[:n]):
+		return 0, nil
+	case n < stampSize:
+		return 0, errMore
 	}
+	return n, nil
 }
 
 // begin starts a message on s, whose header has been read.
@@ -247,29 +305,36 @@ func (c *ChunkReader) begin(s *chunkStream, format uint8) error {
 	return c.grow(s, min(s.length, c.step))
 }
 
-// readPayload reads the next n bytes of the message on s.
-func (c *ChunkReader) readPayload(s *chunkStream, n int) error {
-	if !s.keep {
-		s.got += n
-		return unexpected(c.in.skip(n))
-	}
-	for n > 0 {
-		room := len(s.tag) - flv.HeaderSize - flv.TrailerSize - s.got
-		if room == 0 {
-			if err := c.grow(s, min(s.length, 2*s.got)); err != nil {
+// readPayload reads what is there of a chunk's payload.
+func (c *ChunkReader) readPayload(s *chunkStream) error {
+	for c.left > 0 {
+		b := c.in.buffered()
+		if len(b) == 0 {
+			return errMore
+		}
+		n := min(c.left, len(b))
+		if s.keep {
+			room, err := c.room(s)
+			if err != nil {
 				return err
 			}
-			continue
+			n = copy(room, b[:n])
 		}
-		k := min(n, room)
-		at := flv.HeaderSize + s.got
-		if err := c.in.read(s.tag[at : at+k]); err != nil {
-			return unexpected(err)
-		}
-		s.got += k
-		n -= k
+		c.in.r += n
+		s.got += n
+		c.left -= n
 	}
 	return nil
+}
+
+// room returns where the next bytes of the message on s belong. More are expected.
+func (c *ChunkReader) room(s *chunkStream) ([]byte, error) {
+	if s.got == len(s.tag)-flv.HeaderSize-flv.TrailerSize {
+		if err := c.grow(s, min(s.length, 2*s.got)); err != nil {
+			return nil, err
+		}
+	}
+	return s.tag[flv.HeaderSize+s.got : len(s.tag)-flv.TrailerSize], nil
 }
 
 // grow gives the message on s room for n bytes in all.

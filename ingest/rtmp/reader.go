@@ -28,22 +28,17 @@ func newReader(src io.Reader, size int) reader {
 // buffered returns the bytes that are there without reading.
 func (r *reader) buffered() []byte { return r.buf[r.r:r.w] }
 
-// peek returns the next n bytes, which stay unread. n is at most 16.
-func (r *reader) peek(n int) ([]byte, error) {
+// next returns the next n bytes and moves on. They are valid until the next
+// call. n is at most longestHeader.
+func (r *reader) next(n int) ([]byte, error) {
 	for r.w-r.r < n {
 		if err := r.fill(); err != nil {
 			return nil, err
 		}
 	}
-	return r.buf[r.r : r.r+n], nil
-}
-
-// next returns the next n bytes and moves on. They are valid until the next
-// call. n is at most 16.
-func (r *reader) next(n int) ([]byte, error) {
-	b, err := r.peek(n)
-	r.r += len(b)
-	return b, err
+	b := r.buf[r.r : r.r+n]
+	r.r += n
+	return b, nil
 }
 
 // read fills dst. What is larger than the buffer goes into dst directly.
@@ -65,21 +60,6 @@ func (r *reader) read(dst []byte) error {
 	return nil
 }
 
-// skip drops n bytes.
-func (r *reader) skip(n int) error {
-	for n > 0 {
-		if r.r == r.w {
-			if err := r.fill(); err != nil {
-				return err
-			}
-		}
-		k := min(n, r.w-r.r)
-		r.r += k
-		n -= k
-	}
-	return nil
-}
-
 func (r *reader) direct(dst []byte) (int, error) {
 	n, err := r.src.Read(dst)
 	r.total += uint64(n)
@@ -96,7 +76,7 @@ func (r *reader) fill() error {
 		if r.grow && len(r.buf) < maxReaderSize {
 			r.buf = make([]byte, 2*len(r.buf))
 		}
-	} else if len(r.buf)-r.r < 16 {
+	} else if len(r.buf)-r.r < longestHeader {
 		r.w = copy(r.buf, r.buf[r.r:r.w])
 		r.r = 0
 	}
