@@ -67,6 +67,7 @@ type Config struct {
 	FirstMediaTimeout time.Duration // from an accepted publish to the first audio or video. 0: 15 s
 	IdleTimeout       time.Duration // the longest time without audio and video. 0: 10 s
 	WriteTimeout      time.Duration // the longest time in which a peer takes nothing of what is sent to it. 0: 5 s
+	PingTimeout       time.Duration // for a player to answer a ping, which it gets each 15 s. 0: 10 s
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -121,6 +122,7 @@ func (c *Config) options() rtmp.Options {
 		FirstMedia: c.FirstMediaTimeout,
 		Idle:       c.IdleTimeout,
 		Write:      c.WriteTimeout,
+		Answer:     c.PingTimeout,
 		MaxMessage: c.MaxMessage,
 		RelayID:    c.RelayID,
 

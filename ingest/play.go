@@ -16,9 +16,7 @@ import (
 const (
 	// maxHolding bounds the players that wait for a stream at one time.
 	maxHolding = 100
-	// pingInterval is how often a player is asked for a sign of life. One that
-	// does not answer is not closed for it: a connection that is gone shows in
-	// what it takes, and in TCP keep-alive.
+	// pingInterval is how often a player is asked for a sign of life.
 	pingInterval = 15 * time.Second
 	// skipPause is how long a player has to keep up after it was skipped ahead;
 	// if it cannot, it is closed.
@@ -47,7 +45,7 @@ func (s *session) Play(p rtmp.Play) (rtmp.View, error) {
 	}
 	s.playing.Store(true)
 	v := &view{session: s, request: r, began: time.Now()}
-	v.feed = feed.Feed{Stream: stream, Gather: s.server.config.PlayGather, Skipped: v.skipped, Every: pingInterval}
+	v.feed = feed.Feed{Stream: stream, Gather: s.server.config.PlayGather, Skipped: v.skipped, Every: s.server.pingEvery}
 	return v.run, nil
 }
 
@@ -148,7 +146,7 @@ func (v *view) run(peer context.Context, to *rtmp.Player) error {
 	case errors.Is(err, io.EOF):
 		err = rtmp.ErrPlayed
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) { // of a write: nothing else has one
+	if errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, rtmp.ErrUnanswered) { // of a write
 		err = fmt.Errorf("%w: %w", errTooSlow, err)
 	}
 	v.end(err)

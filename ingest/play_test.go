@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"strings"
@@ -266,6 +267,40 @@ func TestPlayersThatDoNotRead(t *testing.T) {
 		t.Errorf("%d goroutines, %d before", n, before)
 	}
 	b.stop()
+}
+
+// TestPlayersThatDoNotAnswer are closed, are counted as what they are, and disturb none
+// that do.
+func TestPlayersThatDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	h := playHarness(t, func(c *Config) { c.PingTimeout = 300 * time.Millisecond })
+	h.pingEvery = 400 * time.Millisecond
+	b := h.broadcast(t, "x", 0)
+	good, mute := h.player(t, "x"), h.player(t, "x")
+	go func() { _, _ = io.Copy(io.Discard, mute.conn) }()
+	pings := 0
+	for end := time.Now().Add(20 * time.Second); pings < 6 || h.Stats().Players > 1; {
+		m, err := good.in.ReadMessage()
+		if err != nil {
+			t.Fatalf("the one that answers: %v", err)
+		}
+		if body := m.Tag[11:]; m.Type == 4 && body[1] == 6 {
+			good.message(2, 4, 0, 0, []byte{0, 7, body[2], body[3], body[4], body[5]})
+			pings++
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d pings, %+v", pings, h.Stats())
+		}
+	}
+	b.stop()
+	_ = good.conn.Close()
+	h.idle(t)
+	if n := h.Stats().Ended[Timeout]; n != 1 {
+		t.Errorf("%d ended for not answering", n)
+	}
+	if len(h.logged("play ended", "reason=timeout")) != 1 || len(h.logged("connection ended", "reason=timeout", "does not answer")) != 1 {
+		t.Error("the log does not say so")
+	}
 }
 
 // TestSlowPlayerSkips: one that cannot keep up goes on at a key frame, and the

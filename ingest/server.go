@@ -21,19 +21,20 @@ var ErrServerClosed = net.ErrClosed
 // Server takes in publishers over RTMP, and serves players.
 type Server struct {
 	// fixed after New
-	config  Config
-	limits  atomic.Pointer[Config] // config, or what SetLimits was given
-	engine  *rtmp.Engine
-	publish func(remux.Name, remux.Claim) (sink, error)
-	ctx     context.Context // of Authorize and of what players do; done at Shutdown
-	cancel  context.CancelFunc
-	stats   counters
-	quiet   quiet
-	running sync.WaitGroup // sessions
-	players atomic.Int64   // sessions that play, or are about to
-	holding atomic.Int64   // those that wait for their stream
-	vias    vias
-	turns   *turns.Clock // nil: publishers are read whenever something comes
+	config    Config
+	limits    atomic.Pointer[Config] // config, or what SetLimits was given
+	engine    *rtmp.Engine
+	publish   func(remux.Name, remux.Claim) (sink, error)
+	pingEvery time.Duration   // pingInterval, but in tests that have no time
+	ctx       context.Context // of Authorize and of what players do; done at Shutdown
+	cancel    context.CancelFunc
+	stats     counters
+	quiet     quiet
+	running   sync.WaitGroup // sessions
+	players   atomic.Int64   // sessions that play, or are about to
+	holding   atomic.Int64   // those that wait for their stream
+	vias      vias
+	turns     *turns.Clock // nil: publishers are read whenever something comes
 
 	mu        sync.Mutex
 	closed    bool
@@ -56,6 +57,7 @@ func New(c Config) (*Server, error) {
 		listeners: map[net.Listener]struct{}{},
 		sessions:  map[*session]struct{}{},
 		addresses: map[netip.Prefix]int{},
+		pingEvery: pingInterval,
 		rates:     rateLimit{rate: float64(c.MaxRatePerAddress)},
 	}
 	s.stats.total.Refused = map[string]uint64{}

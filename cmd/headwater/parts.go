@@ -51,6 +51,7 @@ func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 		FirstMediaTimeout:        cfg.RTMP.FirstMediaTimeout,
 		IdleTimeout:              cfg.RTMP.IdleTimeout,
 		WriteTimeout:             cfg.RTMP.WriteTimeout,
+		PingTimeout:              cfg.RTMP.PingTimeout,
 		MaxPlayers:               cfg.RTMP.MaxPlayers,
 		ReadGather:               cfg.RTMP.ReadGather,
 		PlayGather:               cfg.RTMP.PlayGather,

@@ -24,7 +24,7 @@ func TestDefaultsReachTheParts(t *testing.T) {
 	c := ingestConfig(&cfg, slog.New(slog.DiscardHandler), nil, testPolicy(t, &cfg), testRelays(t, &cfg), connectionCaps{rtmp: 1})
 	got := rtmp.Options{
 		Handshake: c.HandshakeTimeout, Connect: c.ConnectTimeout, Publish: c.PublishTimeout,
-		FirstMedia: c.FirstMediaTimeout, Idle: c.IdleTimeout, Write: c.WriteTimeout, MaxMessage: c.MaxMessage,
+		FirstMedia: c.FirstMediaTimeout, Idle: c.IdleTimeout, Write: c.WriteTimeout, Answer: c.PingTimeout, MaxMessage: c.MaxMessage,
 	}
 	if c.MaxBitrate != 60e6 || c.BitrateGrace != 10*time.Second {
 		t.Errorf("bit rate %d, %s", c.MaxBitrate, c.BitrateGrace) // to package rtmp, zero is no limit

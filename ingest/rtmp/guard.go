@@ -42,13 +42,17 @@ const (
 type guard struct {
 	// fixed after newGuard
 	conn    net.Conn
+	shared  sharer // conn, if it is one; else nil
 	handler Handler
 	opts    Options
 	start   time.Time
 
 	// owned by the session's goroutine, on which go-rtmp calls Read
 	in       *ChunkReader
-	pending  []byte // for go-rtmp
+	kept     *Message      // it comes next; a turn has left it
+	fault    error         // what has ended a turn
+	pause    time.Duration // not to read for so long
+	pending  []byte        // for go-rtmp
 	now      time.Time
 	armed    time.Time // when the peer was given time last
 	due      time.Time // and until when
@@ -75,6 +79,7 @@ type guard struct {
 	// owned by whoever calls Write: first the session's goroutine, then go-rtmp's writer
 	greeting int // bytes of go-rtmp's own handshake that are still to come
 
+	asked    atomic.Bool // a player owes the answer to a ping
 	ignored  atomic.Uint64
 	stopped  atomic.Pointer[stopReason] // why, from the moment somebody stops the session
 	stopping sync.Once
@@ -115,6 +120,7 @@ func newGuard(conn net.Conn, h Handler, o Options) *guard {
 	}
 	g.now, g.looked = g.start, g.start
 	g.patience = lingerTime
+	g.shared, _ = conn.(sharer)
 	g.flow = newFlow(o.MaxBitrate, o.BitrateGrace)
 	g.in = NewChunkReader((*guardReader)(g), g.admit)
 	g.in.maxParked, g.in.maxStreams = maxEarlyParked, maxEarlyChunks
@@ -168,6 +174,9 @@ func (g *guard) Read(p []byte) (int, error) {
 	if len(g.pending) == 0 && !g.ended {
 		g.pending = g.pending[:0]
 		if err := g.guarded(g.advance); err != nil {
+			if s, ok := errors.AsType[*Stop](err); ok {
+				g.stop(s.Err, s.Why)
+			}
 			g.end(err)
 		}
 	}
@@ -192,25 +201,29 @@ func (g *guard) advance() error {
 	return nil
 }
 
-// step reads and handles one message.
+// step handles the next message that is there, or has more come.
 func (g *guard) step() error {
-	m, err := g.in.ReadMessage()
+	m, err := g.next()
+	if err == errMore {
+		return g.more()
+	}
 	if err != nil {
 		return err
 	}
-	g.flow.message()
-	if err := g.dispatch(&m); err != nil {
+	if err := g.handle(&m); err != nil {
 		return err
 	}
+	g.rest()
 	if !g.publish.active {
-		if err := g.countIdle(); err != nil {
-			return err
-		}
-	}
-	if g.in.in.total-g.acked >= g.ackEvery {
-		return g.acknowledge()
+		return g.countIdle()
 	}
 	return nil
+}
+
+// handle handles a message that has come in.
+func (g *guard) handle(m *Message) error {
+	g.flow.message()
+	return g.dispatch(m)
 }
 
 // dispatch handles one message.
@@ -402,7 +415,7 @@ func (g *guard) arm(d time.Duration) {
 
 func (g *guard) setReadDeadline(t time.Time) {
 	_ = g.conn.SetReadDeadline(t)
-	if g.stopped.Load() != nil {
+	if g.stopped.Load() != nil || g.out.failed.Load() != nil {
 		_ = g.conn.SetReadDeadline(time.Unix(1, 0))
 	}
 }
@@ -433,22 +446,31 @@ func (r *guardReader) Read(p []byte) (int, error) {
 		n, err = g.conn.Read(p)
 		g.now = time.Now()
 	}
+	if g.view != nil {
+		if n > 0 {
+			g.heard()
+		} else if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = fmt.Errorf("%w: %w", ErrUnanswered, err)
+		}
+	}
 	g.flow.took(n, g.now)
 	return n, err
 }
 
-// mayRetry gives a publisher whose deadline is over another: a second, since the bytes
-// are there if it was this process that stood still, and then the rest of its time
-// unless a message is under way.
+// mayRetry gives a peer whose deadline is over another: a second, since the bytes are
+// there if it was this process that stood still, and then a publisher the rest of its
+// time unless a message is under way.
 func (g *guard) mayRetry(err error) bool {
 	switch {
-	case !errors.Is(err, os.ErrDeadlineExceeded) || !g.publish.active || g.stopped.Load() != nil:
+	case !errors.Is(err, os.ErrDeadlineExceeded) || g.stopped.Load() != nil || g.out.failed.Load() != nil:
+		return false
+	case !g.publish.active && g.view == nil:
 		return false
 	case !g.retried:
 		g.retried = true
 		g.setReadDeadline(g.now.Add(time.Second))
 		return true
-	case g.now.Before(g.due) && !g.in.unfinished():
+	case g.publish.active && g.now.Before(g.due) && !g.in.unfinished():
 		g.retried = false
 		g.setReadDeadline(g.due)
 		return true

@@ -5,16 +5,19 @@ import (
 	"time"
 )
 
-// Handler is what a session reports to. All its methods are called on one
-// goroutine, in the order of the messages that caused them.
+// Handler is what a session reports to. Its methods are called one after the other, in
+// the order of the messages that caused them: Write by whoever reads the connection,
+// all others on the session's own goroutine.
 type Handler interface {
 	// Publish asks for permission to publish. A *Status that is returned is
 	// told to the peer, any other error becomes a general refusal; the
 	// connection is then closed. After nil, Write is called until Unpublish.
 	Publish(p Publish) error
 	// Write takes one media message: its type is 8, 9 or 18, its timestamp in
-	// milliseconds as it came. It owns tag, which flv.NewTag made. An error
-	// ends the session.
+	// milliseconds as it came. It owns tag, which flv.NewTag made. It may not
+	// wait, since the one who calls it may read many connections: it returns a Pause
+	// instead. A *Stop ends the session with a word to the peer, any other error
+	// without one.
 	Write(typ uint8, timestamp uint32, tag []byte) error
 	// Unpublish ends what Publish began, exactly once. err is nil if the peer
 	// did so in order, with a command, and else what ended the session.
@@ -39,6 +42,21 @@ type Play struct {
 	Connect Connect
 	Name    string // the stream's name, with whatever ?query the peer gave it
 }
+
+// Pause is what Write returns to have the peer not read for a while. It is no failure:
+// the message was taken.
+type Pause time.Duration
+
+func (p Pause) Error() string { return "pause of " + time.Duration(p).String() }
+
+// Stop is what Write returns to do what Session.Stop does.
+type Stop struct {
+	Err error
+	Why Status
+}
+
+func (s *Stop) Error() string { return s.Err.Error() }
+func (s *Stop) Unwrap() error { return s.Err }
 
 // View sends a peer what it plays. When it returns nil the peer is told that the
 // stream has ended; a *Status is told as it is; with any other error it is of no
@@ -102,6 +120,7 @@ type Options struct {
 	FirstMedia time.Duration // from there to the first media message
 	Idle       time.Duration // longest time without a complete media message
 	Write      time.Duration // for a peer to take something of what is written to it
+	Answer     time.Duration // for a player to say something after Player.Ping
 	MaxMessage int           // bytes of an audio or video message
 	RelayID    string        // what this server is called among relays; "": nothing
 
@@ -118,6 +137,7 @@ func DefaultOptions() Options {
 		FirstMedia: 15 * time.Second,
 		Idle:       10 * time.Second,
 		Write:      5 * time.Second,
+		Answer:     10 * time.Second,
 		MaxMessage: 8 << 20,
 	}
 }
@@ -130,6 +150,7 @@ func (o Options) withDefaults() Options {
 	or(&o.FirstMedia, d.FirstMedia)
 	or(&o.Idle, d.Idle)
 	or(&o.Write, d.Write)
+	or(&o.Answer, d.Answer)
 	or(&o.MaxMessage, d.MaxMessage)
 	return o
 }

@@ -12,6 +12,9 @@ import (
 // ErrPlayed is what ends a session whose View has come to its end.
 var ErrPlayed = errors.New("the stream has ended")
 
+// ErrUnanswered is wrapped by what ends a View whose peer did not answer a ping.
+var ErrUnanswered = errors.New("the player does not answer")
+
 // ErrUnplayed is what ends a View whose peer wants no more, and stays.
 var ErrUnplayed = errors.New("the peer stopped playing")
 
@@ -88,6 +91,21 @@ func (g *guard) runView() {
 			g.played(err)
 		}
 	}()
+}
+
+// ask gives the peer time to answer a ping. Any goroutine may call it.
+func (g *guard) ask() {
+	if g.asked.CompareAndSwap(false, true) {
+		g.setReadDeadline(time.Now().Add(g.opts.Answer))
+	}
+}
+
+// heard is called when a peer that plays has said something.
+func (g *guard) heard() {
+	if g.asked.CompareAndSwap(true, false) {
+		g.retried = false
+		g.setReadDeadline(time.Time{})
+	}
 }
 
 // played ends the session after its View has returned by itself.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"headwater/remux/av"
@@ -394,6 +395,70 @@ func TestPlayPing(t *testing.T) {
 	}
 	p.message(2, typeUserControl, 0, 0, append([]byte{0, eventPingResponse}, media[0].body[2:]...))
 	p.sync()
+}
+
+// TestPlayersAnswer: whatever a player says after a ping answers it; one that says
+// nothing is closed when its time is over.
+func TestPlayersAnswer(t *testing.T) {
+	pong := func(ping got) []byte { return append([]byte{0, eventPingResponse}, ping.body[2:]...) }
+	for name, c := range map[string]struct {
+		answer func(p *peer, ping got)
+		within time.Duration // of the first ping; 0: it stays
+	}{
+		"pong":            {func(p *peer, ping got) { p.message(2, typeUserControl, 0, 0, pong(ping)) }, 0},
+		"acknowledgement": {func(p *peer, _ got) { p.message(2, typeAck, 0, 0, []byte{0, 0, 0, 9}) }, 0},
+		"late": {func(p *peer, ping got) {
+			time.Sleep(9 * time.Second)
+			p.message(2, typeUserControl, 0, 0, pong(ping))
+		}, 0},
+		"nothing": {func(*peer, got) {}, 11 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			j := newJournal()
+			j.view = func(ctx context.Context, to *Player) error {
+				for ctx.Err() == nil {
+					if err := to.Ping(); err != nil {
+						return err
+					}
+					select {
+					case <-time.After(15 * time.Second):
+					case <-ctx.Done():
+					}
+				}
+				return nil
+			}
+			p, end := newPipe(t, j, Options{})
+			defer end()
+			p.connected()
+			p.command(0, "createStream", 2, nil)
+			p.reply("_result")
+			p.command(1, "play", 0, nil, "x")
+			began, pings := time.Now(), 0
+			for time.Since(began) < time.Minute {
+				m, err := p.in.ReadMessage()
+				if err != nil {
+					break
+				}
+				if b := m.body(); m.Type == typeUserControl && b[1] == eventPingRequest {
+					if pings == 0 {
+						began = time.Now()
+					}
+					pings++
+					c.answer(p, got{body: string(b)})
+				}
+			}
+			lasted := time.Since(began)
+			if c.within == 0 {
+				if pings < 4 {
+					t.Errorf("%s: closed after %v and %d pings: %v", name, lasted, pings, j.reason(t))
+				}
+				return
+			}
+			if err := j.reason(t); !errors.Is(err, ErrUnanswered) || lasted < c.within-time.Second || lasted > c.within {
+				t.Errorf("%s: closed after %v: %v", name, lasted, err)
+			}
+		})
+	}
 }
 
 // TestPlayPanic ends the session and nothing else.

@@ -17,9 +17,10 @@ func newPlayer(g *guard) *Player {
 	}
 }
 
-// Ping asks the peer for a sign of life (RTMP 7.1.7), so that it sees that the
-// connection lives while the stream is silent.
+// Ping asks the peer for a sign of life (RTMP 7.1.7), which is whatever it says next.
+// If it says nothing for Options.Answer the session ends with ErrUnanswered.
 func (p *Player) Ping() error {
+	p.guard.ask()
 	ms := uint32(time.Since(processStart) / time.Millisecond)
 	return p.out.write(appendEvent(nil, eventPingRequest, ms))
 }

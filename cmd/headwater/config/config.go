@@ -69,6 +69,7 @@ type RTMP struct {
 	FirstMediaTimeout        time.Duration `yaml:"first_media_timeout"`         // from there to the first audio or video
 	IdleTimeout              time.Duration `yaml:"idle_timeout"`                // the longest time without audio and video
 	WriteTimeout             time.Duration `yaml:"write_timeout"`               // the longest time in which a peer takes nothing
+	PingTimeout              time.Duration `yaml:"ping_timeout"`                // for a player to answer a ping
 	MaxPlayers               int           `yaml:"max_players"`                 // 0: three quarters of max_connections
 	ReadGather               time.Duration `yaml:"read_gather"`                 // 0: publishers are read whenever something comes
 	PlayGather               time.Duration `yaml:"play_gather"`                 // 0: every frame is sent by itself
@@ -178,6 +179,7 @@ func Default() Config {
 			FirstMediaTimeout:        15 * time.Second,
 			IdleTimeout:              10 * time.Second,
 			WriteTimeout:             5 * time.Second,
+			PingTimeout:              10 * time.Second,
 			ReadGather:               20 * time.Millisecond,
 			PlayGather:               100 * time.Millisecond,
 			PlayHold:                 3 * time.Second,

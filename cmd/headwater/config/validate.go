@@ -76,6 +76,7 @@ func (l *loader) validateRTMP() {
 	l.between("rtmp.first_media_timeout", rtmp.FirstMediaTimeout, time.Second, 10*time.Minute)
 	l.between("rtmp.idle_timeout", rtmp.IdleTimeout, 3*time.Second, time.Minute)
 	l.between("rtmp.write_timeout", rtmp.WriteTimeout, time.Second, 10*time.Minute)
+	l.between("rtmp.ping_timeout", rtmp.PingTimeout, time.Second, 10*time.Minute)
 	l.atLeast("rtmp.max_players", rtmp.MaxPlayers, 0)
 	l.between("rtmp.read_gather", rtmp.ReadGather, 0, 100*time.Millisecond)
 	l.between("rtmp.play_gather", rtmp.PlayGather, 0, time.Second)
