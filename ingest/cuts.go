@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"headwater/ingest/rtmp"
 	"headwater/remux"
 )
 
@@ -77,17 +78,11 @@ func comingSegment(ix *remux.Index) uint64 {
 // paceCuts holds a publisher to the bounds of cuts.
 func (s *session) paceCuts(n int) error {
 	pause, err := s.cuts.wrote(n, time.Now)
-	if err != nil {
+	switch {
+	case err != nil:
 		return &streamError{err}
-	}
-	if pause == 0 {
-		return nil
-	}
-	t := time.NewTimer(pause)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-s.server.ctx.Done():
+	case pause > 0:
+		return rtmp.Pause(pause)
 	}
 	return nil
 }

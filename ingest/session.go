@@ -135,7 +135,7 @@ func (s *session) Write(typ uint8, timestamp uint32, tag []byte) error {
 	case err == nil:
 		return s.paceCuts(n)
 	case errors.Is(err, remux.ErrReplaced), errors.Is(err, remux.ErrKicked):
-		s.stop(err) // it may not have been called yet
+		return &rtmp.Stop{Err: err, Why: farewell(err)} // stop may not have been called yet
 	}
 	return &streamError{err}
 }

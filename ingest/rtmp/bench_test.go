@@ -129,16 +129,13 @@ func BenchmarkGuard(b *testing.B) {
 			b.SetBytes(int64(len(wire)))
 			b.ReportAllocs()
 			for b.Loop() {
-				for range messages {
+				for end := h.messages + messages; h.messages < end; {
 					if err := g.step(); err != nil {
 						b.Fatal(err)
 					}
 				}
 			}
 			b.ReportMetric(float64(messages), "messages/op")
-			if h.messages < messages {
-				b.Fatal("messages got lost")
-			}
 		})
 	}
 }

@@ -130,7 +130,7 @@ func (c *ChunkReader) next() (Message, error) {
 
 // fill reads once. A payload that has much to come is read to where it belongs.
 func (c *ChunkReader) fill() error {
-	inside := c.chunk != nil || len(c.in.buffered()) > 0
+	inside := c.inside()
 	var err error
 	if s := c.chunk; s != nil && s.keep && c.left >= len(c.in.buf) && len(c.in.buffered()) == 0 {
 		err = c.fillPayload(s)
@@ -142,6 +142,9 @@ func (c *ChunkReader) fill() error {
 	}
 	return err
 }
+
+// inside reports whether what was read last ends inside a chunk.
+func (c *ChunkReader) inside() bool { return c.chunk != nil || len(c.in.buffered()) > 0 }
 
 func (c *ChunkReader) fillPayload(s *chunkStream) error {
 	room, err := c.room(s)

@@ -112,6 +112,18 @@ func (g *guard) throttle() error {
 	return nil
 }
 
+// rest waits for as long as the Handler wants the peer not to be read.
+func (g *guard) rest() {
+	if g.pause <= 0 {
+		return
+	}
+	end := time.Now().Add(g.pause)
+	for d := g.pause; d > 0 && g.stopped.Load() == nil; d = time.Until(end) {
+		time.Sleep(min(d, flowPause))
+	}
+	g.pause = 0
+}
+
 // rateText returns the rate for people: 60 Mbit/s, 2.5 Mbit/s.
 func (f *flow) rateText() string {
 	text := strconv.FormatFloat(f.rate*8/1e6, 'f', 3, 64)

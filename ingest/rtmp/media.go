@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"iter"
+	"time"
 
 	"headwater/remux/flv"
 )
@@ -17,7 +18,17 @@ func (g *guard) media(m *Message) error {
 		g.ignored.Add(1) // some encoders send these to say that they are there
 		return nil
 	}
-	return g.handler.Write(m.Type, m.Timestamp, m.Tag)
+	return g.write(m.Type, m.Timestamp, m.Tag)
+}
+
+// write hands a message to the Handler.
+func (g *guard) write(typ uint8, timestamp uint32, tag []byte) error {
+	err := g.handler.Write(typ, timestamp, tag)
+	if p, ok := err.(Pause); ok {
+		g.pause += time.Duration(p)
+		return nil
+	}
+	return err
 }
 
 // foreign reports whether a message came on another stream than the published.
@@ -43,7 +54,7 @@ func (g *guard) data(m *Message) error {
 		g.ignored.Add(1)
 		return nil
 	}
-	return g.handler.Write(typeData, m.Timestamp, retag(m, body))
+	return g.write(typeData, m.Timestamp, retag(m, body))
 }
 
 // scriptBody returns a data message as FLV carries it: without the byte in front

@@ -75,6 +75,8 @@ func (r *reader) fill() error {
 		r.r, r.w = 0, 0
 		if r.grow && len(r.buf) < maxReaderSize {
 			r.buf = make([]byte, 2*len(r.buf))
+		} else if len(r.buf) > maxReaderSize { // restore has made it so large
+			r.buf = make([]byte, maxReaderSize)
 		}
 	} else if len(r.buf)-r.r < longestHeader {
 		r.w = copy(r.buf, r.buf[r.r:r.w])
@@ -88,6 +90,25 @@ func (r *reader) fill() error {
 		return nil
 	}
 	return noProgress(n, err)
+}
+
+// lend has the reader go on with room[at:], which somebody has read, and with what was
+// left over, which goes in front of that. It returns what restore needs.
+func (r *reader) lend(room []byte, at int) (own []byte) {
+	own = r.buf
+	r.total += uint64(len(room) - at)
+	at -= copy(room[at-(r.w-r.r):], r.buffered())
+	r.buf, r.r, r.w = room, at, len(room)
+	return own
+}
+
+// restore ends lend and keeps what is left over.
+func (r *reader) restore(own []byte) {
+	rest := r.buffered()
+	if len(rest) > len(own) {
+		own = make([]byte, len(rest))
+	}
+	r.buf, r.r, r.w = own, 0, copy(own, rest)
 }
 
 // noProgress keeps a source that returns neither bytes nor an error from

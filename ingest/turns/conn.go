@@ -2,16 +2,26 @@ package turns
 
 import (
 	"io"
+	"math"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
-// lowWater is how many bytes have to have come before the kernel reports them to
-// the runtime's poller, which nobody waits in. It is about what a receive buffer
-// holds at first.
-const lowWater = 64 << 10
+const (
+	// lowWater is how many bytes have to have come before the kernel reports them to
+	// the runtime's poller, which nobody waits in. It is about what a receive buffer
+	// holds at first.
+	lowWater = 64 << 10
+	// roomSize is how much is read of a connection in one turn. Who sends more is read
+	// by its own goroutine until that has caught up.
+	roomSize = 128 << 10
+	// headroom is free in front of that, for what a Taker has left over.
+	headroom = 64
+)
 
 // Conn is a connection that can be read in turns. It embeds the concrete type, so
 // that net.Buffers still finds writev behind it.
@@ -22,10 +32,17 @@ type Conn struct {
 	outer net.Conn // what TCPConn came in
 	clock *Clock
 	raw   syscall.RawConn
+	back  chan struct{} // it no longer waits
 
-	// owned by the goroutine that reads
-	taking bool // turns
-	empty  bool // the socket was, when it was read last
+	due     atomic.Int64 // the deadline of reading, on the clock
+	closing atomic.Bool
+
+	// owned by the goroutine that reads; by the round's, while it waits
+	round *round // nil: it takes no turns
+	empty bool   // the socket was, when it was read last
+	fd    uintptr
+	taker Taker // nil: nobody but the goroutine that reads
+	err   error // of the round's read
 
 	// of the read that is under way; a closure for each would be garbage
 	read  func(fd uintptr) bool
@@ -33,6 +50,11 @@ type Conn struct {
 	n     int
 	errno syscall.Errno
 }
+
+// Taker gets what a turn has brought: room[at:]. It may write to what is in front of
+// that, 64 bytes, and may not wait: all the others do. It returns whether that was all
+// there is to do until the next turn; if not, Await returns.
+type Taker = func(room []byte, at int, now time.Time) bool
 
 // Wrap returns conn as one that can be read in turns, or nil if it is no TCP
 // connection. What wraps one says so with a method TCP, and has read nothing ahead.
@@ -48,39 +70,118 @@ func (c *Clock) Wrap(conn net.Conn) *Conn {
 	if err != nil {
 		return nil
 	}
-	t := &Conn{TCPConn: tcp, outer: conn, clock: c, raw: raw}
+	t := &Conn{TCPConn: tcp, outer: conn, clock: c, raw: raw, back: make(chan struct{}, 1)}
 	t.read = t.readFrom
+	t.due.Store(math.MaxInt64)
 	return t
 }
 
 // RemoteAddr returns the address of the peer.
 func (c *Conn) RemoteAddr() net.Addr { return c.outer.RemoteAddr() }
 
-// Close closes the connection. A Read that waits returns at the next turn.
-func (c *Conn) Close() error { return c.outer.Close() }
+// Close closes the connection. Who waits for a turn notices at the next one, and
+// Close waits for that.
+func (c *Conn) Close() error {
+	c.closing.Store(true)
+	return c.outer.Close()
+}
+
+// SetDeadline is that of net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error {
+	c.setDue(t)
+	return c.TCPConn.SetDeadline(t)
+}
+
+// SetReadDeadline is that of net.Conn.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.setDue(t)
+	return c.TCPConn.SetReadDeadline(t)
+}
+
+func (c *Conn) setDue(t time.Time) {
+	due := time.Duration(math.MaxInt64)
+	if !t.IsZero() {
+		due = t.Sub(c.clock.start)
+	}
+	c.due.Store(int64(due))
+}
 
 // TakeTurns has Read wait for turns from now on, or no longer. It is for the
 // goroutine that reads.
 func (c *Conn) TakeTurns(on bool) {
-	c.taking, c.empty = on, false
+	if on == (c.round != nil) {
+		return
+	}
+	c.empty = false
 	low := 1
 	if on {
+		c.round = c.clock.seat()
 		low = lowWater
+	} else {
+		c.round.leave()
+		c.round = nil
 	}
 	_ = c.raw.Control(func(fd uintptr) { // without it reading costs more, and works
 		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, low)
 	})
 }
 
+// Await has what comes read and handed to t at each turn, on a goroutine that is not
+// the caller's, and returns when t says so, when there was more than one turn can
+// take, or when a deadline is over. It returns an error of reading, and does not wait
+// if the connection takes no turns or more may be there to be read now: then Read.
+func (c *Conn) Await(t Taker) (waited bool, err error) {
+	if c.round == nil || !c.empty {
+		return false, nil
+	}
+	err = c.raw.Control(func(fd uintptr) { // the descriptor is nobody else's meanwhile
+		c.fd, c.taker = fd, t
+		c.wait()
+		c.taker = nil
+		waited = true
+	})
+	if err == nil {
+		c.err, err = nil, c.err
+	}
+	return waited, err
+}
+
+func (c *Conn) wait() {
+	c.round.join(c)
+	<-c.back
+}
+
+// turn is what happens to a connection that waits. It returns whether it goes on
+// waiting.
+func (c *Conn) turn(room []byte, now time.Time) bool {
+	if c.taker == nil {
+		return false
+	}
+	if c.closing.Load() || int64(now.Sub(c.clock.start)) >= c.due.Load() {
+		c.empty = false // Read says what is the matter
+		return false
+	}
+	n, errno := receive(c.fd, room[headroom:])
+	switch {
+	case errno == syscall.EAGAIN || errno == syscall.EINTR:
+		return true
+	case errno != 0 || n == 0:
+		c.err = c.failed(errno)
+		return false
+	}
+	c.empty = n < roomSize
+	return c.taker(room[:headroom+n], headroom, now) && c.empty
+}
+
 // Read reads what is there. If there is nothing it waits: for a turn, if it is to
 // take them, which is also when it notices a deadline, Close and the peer's end.
 func (c *Conn) Read(p []byte) (int, error) {
-	if !c.taking || len(p) == 0 {
+	if c.round == nil || len(p) == 0 {
 		return c.TCPConn.Read(p)
 	}
 	for {
 		if c.empty {
-			c.clock.wait()
+			c.wait()
 		}
 		n, err := c.try(p)
 		c.empty = n < len(p)
@@ -100,20 +201,32 @@ func (c *Conn) try(p []byte) (int, error) {
 		return 0, err
 	case c.errno == syscall.EAGAIN || c.errno == syscall.EINTR:
 		return 0, nil
-	case c.errno != 0:
-		return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", c.errno)}
-	case c.n == 0:
-		return 0, io.EOF
+	case c.errno != 0 || c.n == 0:
+		return 0, c.failed(c.errno)
 	}
 	return c.n, nil
 }
 
-// readFrom is one read. The socket is non-blocking: the call never waits, so the
-// scheduler need not hear of it.
+// readFrom is one read.
 func (c *Conn) readFrom(fd uintptr) bool {
-	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(c.into))), uintptr(len(c.into)))
-	if c.errno = errno; errno == 0 {
-		c.n = int(n)
-	}
+	c.n, c.errno = receive(fd, c.into)
 	return true
+}
+
+// failed is the error of a read that has brought nothing.
+func (c *Conn) failed(errno syscall.Errno) error {
+	if errno == 0 {
+		return io.EOF
+	}
+	return &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", errno)}
+}
+
+// receive is one read of a socket that is non-blocking: it never waits, so the
+// scheduler need not hear of it.
+func receive(fd uintptr, p []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
 }
