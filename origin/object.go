@@ -2,11 +2,13 @@ package origin
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"headwater/origin/http1"
 	"headwater/remux"
 )
 
@@ -44,6 +46,13 @@ func serve(w http.ResponseWriter, r *http.Request, o *remux.Object, contentType,
 	}
 	if r.Method != http.MethodHead {
 		allowTime(w, len(body))
+		if sender, ok := w.(http1.FileSender); ok && !packed {
+			if f := o.File(); f != nil {
+				if _, err := sender.SendFile(f, len(body)); !errors.Is(err, errors.ErrUnsupported) {
+					return
+				}
+			}
+		}
 		_, _ = w.Write(body) // the client may have left: nobody to tell
 	}
 }

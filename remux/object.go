@@ -11,12 +11,14 @@ import (
 )
 
 // Object is finished bytes, ready to be served any number of times. Nothing in it
-// changes.
+// changes, and it must not be copied.
 type Object struct {
 	Body     []byte
 	Gzip     []byte    // Body compressed; nil where that is not worth it
 	Tag      string    // unquoted entity tag of Body; Gzip has Tag + "-gzip"
 	Modified time.Time // when it came to be
+
+	inFile inFile
 }
 
 // lazy is an Object made when it is first asked for, once however many ask.

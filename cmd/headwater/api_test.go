@@ -210,7 +210,11 @@ func TestAPI(t *testing.T) {
 	c.testStream(key.ID)
 	c.testCheckup()
 	c.testViewers()
-	_, scrape := p.get(t, "admin", "/metrics")
+	var scrape string
+	eventually(t, "the playlist's answer is counted", func() bool {
+		_, scrape = p.get(t, "admin", "/metrics")
+		return strings.Contains(scrape, `{code="2xx",kind="playlist"} 1`)
+	})
 	checkMetrics(t, scrape)
 	checkScrape(t, scrape)
 	if got := decode[remux.TwinState](t, c.try("GET", "/api/v1/streams/live/x/twin", "", 200)); got.Phase != remux.TwinLive || len(got.Joints) == 0 {

@@ -12,6 +12,10 @@ import (
 // files, and the runtime's own.
 const reservedDescriptors = 256
 
+// filesShare is the part of the limit that bodies in files may take, which spares
+// copying them, if the caps leave it: not more than filesMost.
+const filesShare, filesMost = 32, 512
+
 // raiseDescriptorLimit raises the soft limit on open files to the hard one and
 // returns what is in force. The Go runtime does the same at start on most
 // systems; this makes it certain, and known.
@@ -32,6 +36,7 @@ func raiseDescriptorLimit() (uint64, error) {
 // connectionCaps are the most connections each listener takes.
 type connectionCaps struct {
 	rtmp, http int
+	files      int // bodies of objects
 }
 
 // shareDescriptors divides the descriptor limit between the listeners. Caps
@@ -52,9 +57,11 @@ func shareDescriptors(limit uint64, cfg *config.Config) (connectionCaps, error) 
 	if caps.rtmp == 0 {
 		caps.rtmp = max(1, min(1000, (budget-caps.http)/4))
 	}
+	files := int(min(limit/filesShare, filesMost))
 	if caps.http == 0 {
-		caps.http = max(1, budget-caps.rtmp)
+		caps.http = max(1, budget-caps.rtmp-files)
 	}
+	caps.files = max(0, min(files, budget-caps.rtmp-caps.http))
 	if caps.rtmp+caps.http > budget {
 		return caps, fmt.Errorf("rtmp.max_connections (%d) and http.max_connections (%d) need %d file descriptors and the limit is %d: lower them, or raise it with ulimit -n",
 			caps.rtmp, caps.http, caps.rtmp+caps.http+reserved, limit)

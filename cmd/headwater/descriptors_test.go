@@ -13,12 +13,12 @@ func TestShareDescriptors(t *testing.T) {
 		want       connectionCaps
 		refused    bool
 	}{
-		{1024, 0, 0, connectionCaps{192, 576}, false},
-		{1 << 20, 0, 0, connectionCaps{1000, 1<<20 - 256 - 1000}, false},
-		{1<<64 - 1, 0, 0, connectionCaps{1000, 1<<20 - 256 - 1000}, false},
-		{4096, 500, 0, connectionCaps{500, 3340}, false},
-		{4096, 0, 3000, connectionCaps{210, 3000}, false},
-		{4096, 500, 3340, connectionCaps{500, 3340}, false},
+		{1024, 0, 0, connectionCaps{192, 544, 32}, false},
+		{1 << 20, 0, 0, connectionCaps{1000, 1<<20 - 256 - 1000 - 512, 512}, false},
+		{1<<64 - 1, 0, 0, connectionCaps{1000, 1<<20 - 256 - 1000 - 512, 512}, false},
+		{4096, 500, 0, connectionCaps{500, 3212, 128}, false},
+		{4096, 0, 3000, connectionCaps{210, 3000, 128}, false},
+		{4096, 500, 3340, connectionCaps{500, 3340, 0}, false},
 		{4096, 500, 3341, connectionCaps{}, true},
 		{1024, 0, 10000, connectionCaps{}, true},
 		{256, 0, 0, connectionCaps{}, true},

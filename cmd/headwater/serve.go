@@ -23,6 +23,7 @@ import (
 	"headwater/ingest/relay"
 	"headwater/origin"
 	"headwater/origin/admin"
+	"headwater/origin/http1"
 	"headwater/remux"
 )
 
@@ -74,6 +75,7 @@ type server struct {
 	traffic  *traffic.Traffic
 	access   *traffic.AccessLog
 	http     *http.Server
+	plain    *http1.Server // in front of http
 	admin    *http.Server
 	history  *admin.History
 	web      *connectionPool // of the public listeners
@@ -99,6 +101,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slo
 	if err != nil {
 		return err
 	}
+	remux.LimitFiles(caps.files)
 	certs, err := loadCertificates(cfg, log)
 	if err != nil {
 		return err
@@ -171,6 +174,7 @@ func (s *server) build(cfg *config.Config, ls listeners, caps connectionCaps, st
 	viewers.Full = s.room.Full
 	s.media = origin.New(viewers)
 	s.http = newHTTPServer(s.traffic.Handler(s.media), s.log)
+	s.plain = &http1.Server{HTTP: s.http}
 	s.web = newConnectionPool(caps.http, cfg.HTTP.MaxConnectionsPerAddress, s.log)
 	s.history = admin.NewHistory(s.registry, s.audience)
 	s.admin = newHTTPServer(admin.New(s.adminConfig(ls)), s.log)
@@ -217,7 +221,7 @@ func (s *server) start(ls listeners) <-chan error {
 	if ls.rtmps != nil {
 		run("rtmps", func() error { return s.rtmp.ServeTLS(ls.rtmps, s.certs.rtmps.Config()) })
 	}
-	run("http", func() error { return s.http.Serve(&limitedListener{ls.http, s.web}) })
+	run("http", func() error { return s.plain.Serve(&limitedListener{ls.http, s.web}) })
 	if ls.https != nil {
 		run("https", func() error { return s.http.ServeTLS(&limitedListener{ls.https, s.web}, "", "") })
 	}
@@ -262,9 +266,9 @@ func (s *server) shutdown() {
 	defer cancel()
 	var ending sync.WaitGroup
 	ending.Go(func() { // closes its listener at once, then waits for requests
-		if err := s.http.Shutdown(ctx); err != nil {
+		if err := s.plain.Shutdown(ctx); err != nil {
 			s.log.Warn("answers cut off", "error", err)
-			_ = s.http.Close()
+			_ = s.plain.Close()
 		}
 	})
 	if err := s.rtmp.Shutdown(ctx); err != nil {

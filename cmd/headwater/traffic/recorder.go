@@ -2,9 +2,13 @@ package traffic
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"time"
+
+	"headwater/origin/http1"
 )
 
 // recorder is a ResponseWriter that remembers what was answered. Its connection may
@@ -49,6 +53,20 @@ func (s *recorder) Write(b []byte) (int, error) {
 			err = errKicked
 		}
 	}
+	return n, err
+}
+
+// SendFile implements http1.FileSender as far as what lies behind does.
+func (s *recorder) SendFile(f *os.File, size int) (int, error) {
+	sender, ok := s.ResponseWriter.(http1.FileSender)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	if s.status == 0 {
+		s.status = http.StatusOK
+	}
+	n, err := sender.SendFile(f, size)
+	s.bytes += uint64(n)
 	return n, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -107,8 +108,8 @@ func protocolOf(r *http.Request, k Kind) string {
 	return "http-flv"
 }
 
-// cut shortens free text of a client.
-func cut(s string) string { return s[:min(len(s), 256)] }
+// cut returns a copy of free text of a client, shortened.
+func cut(s string) string { return strings.Clone(s[:min(len(s), 256)]) }
 
 // Viewers returns those who hold an endless body open, the oldest first.
 func (t *Traffic) Viewers() []Viewer {
