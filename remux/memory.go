@@ -70,21 +70,28 @@ type Memory struct {
 // server from starting.
 func OpenMemory(path string, log *slog.Logger) *Memory {
 	m := &Memory{path: path, log: log, news: make(chan struct{}, 1), opened: time.Now(), states: map[string]State{}}
-	if path == "" {
-		return m
+	m.Reread()
+	return m
+}
+
+// Reread reads the file again, because another process had it until now. It must be
+// called before there are streams.
+func (m *Memory) Reread() {
+	if m.path == "" {
+		return
 	}
-	b, err := os.ReadFile(path)
+	m.damaged, m.states = false, map[string]State{}
+	b, err := os.ReadFile(m.path)
 	if err == nil {
 		err = json.Unmarshal(b, &m.states)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		log.Warn("stream state not read; sequence numbers come from the clock", "path", path, "error", err)
+		m.log.Warn("stream state not read; sequence numbers come from the clock", "path", m.path, "error", err)
 		m.damaged, m.states = true, map[string]State{}
 	}
 	if m.states == nil { // the file says null
 		m.damaged, m.states = true, map[string]State{}
 	}
-	return m
 }
 
 func (m *Memory) recall(n Name) (State, bool) {

@@ -18,10 +18,10 @@ import (
 // started is when the process was.
 var started = time.Now()
 
-func (s *server) adminConfig(ls listeners) admin.Config {
+func (s *server) adminConfig() admin.Config {
 	b := buildInfo()
 	about := admin.Server{Version: b.Version, Commit: b.Commit, Go: b.Go, Started: started.UTC(), Listeners: map[string]string{}}
-	for _, l := range ls.all() {
+	for _, l := range s.ls.all() {
 		about.Listeners[l.proto] = l.Addr().String()
 	}
 	return admin.Config{
@@ -37,7 +37,7 @@ func (s *server) adminConfig(ls listeners) admin.Config {
 		History:    s.history,
 		Relays:     s.relayStates,
 		TwinID:     s.twinID,
-		Keys:       keeper{s.keys, s.policies},
+		Keys:       keeper{s.keys, s.policies, s.handing.Load},
 		Reload:     s.reload,
 		Pprof:      s.cfg.Load().Admin.Pprof,
 		Metrics:    s.metrics(b),
@@ -145,6 +145,7 @@ func (s *server) relayStates() []admin.Relay {
 type keeper struct {
 	store    *access.KeyStore
 	policies *policies
+	handing  func() bool // another process has read the keys already
 }
 
 // List implements admin.Keys.
@@ -164,6 +165,9 @@ func shownKey(k access.KeptKey) admin.Key {
 
 // Create implements admin.Keys.
 func (k keeper) Create(o admin.KeyOrder) (admin.NewKey, error) {
+	if k.handing() {
+		return admin.NewKey{}, admin.NewProblem(http.StatusServiceUnavailable, "%s", errHandingOver.Error())
+	}
 	if !k.policies.now().AsksForKeys() {
 		return admin.NewKey{}, admin.NewProblem(http.StatusConflict, "callbacks.on_publish decides alone here, and no key is asked for; set publish.key or another secret first")
 	}
@@ -181,6 +185,9 @@ func (k keeper) Create(o admin.KeyOrder) (admin.NewKey, error) {
 
 // Revoke implements admin.Keys.
 func (k keeper) Revoke(id string) error {
+	if k.handing() {
+		return admin.NewProblem(http.StatusServiceUnavailable, "%s", errHandingOver.Error())
+	}
 	if err := k.store.Revoke(id); !errors.Is(err, access.ErrNoKey) {
 		return err
 	}

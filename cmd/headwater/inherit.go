@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"headwater/cmd/headwater/handover"
 )
 
 // A service manager may open listeners and hand them over, so that nobody is refused
@@ -15,7 +17,8 @@ import (
 // activation (sd_listen_fds(3)): LISTEN_PID says for whom, LISTEN_FDS how many, from
 // descriptor 3 on, and LISTEN_FDNAMES what they are called, as FileDescriptorName= of
 // the socket unit has it. Here the names are rtmp, rtmps, http, https and admin. One
-// that is handed over takes the place of the address of the configuration.
+// that is handed over takes the place of the address of the configuration. A process
+// that this one takes over from hands its listeners over in the same way.
 
 // firstInherited is SD_LISTEN_FDS_START.
 const firstInherited = 3
@@ -25,7 +28,7 @@ type inherited map[string]*net.TCPListener
 
 // inheritListeners returns what this process was handed. getenv is os.Getenv.
 func inheritListeners(getenv func(string) string) (inherited, error) {
-	if pid := getenv("LISTEN_PID"); pid == "" || pid != strconv.Itoa(os.Getpid()) {
+	if pid := getenv("LISTEN_PID"); pid != strconv.Itoa(os.Getpid()) && !handover.Passed(getenv) {
 		return nil, nil // there are none, or they are another's
 	}
 	n, err := strconv.Atoi(getenv("LISTEN_FDS"))

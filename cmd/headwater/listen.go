@@ -101,6 +101,18 @@ func (p *connectionPool) release(from netip.Prefix) {
 	}
 }
 
+// await waits until all connections are closed, for the time that is given.
+func (p *connectionPool) await(most time.Duration) {
+	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		p.mu.Lock()
+		open := p.open
+		p.mu.Unlock()
+		if open == 0 {
+			return
+		}
+	}
+}
+
 // refuse says now and then how many were.
 func (p *connectionPool) refuse(from netip.Prefix, reason string) {
 	p.mu.Lock()

@@ -9,7 +9,9 @@
 // SIGTERM and SIGINT drain: /readyz turns to 503, listeners close, publishers end,
 // viewers get what is left, and answers under way finish within shutdown.grace; a
 // second signal ends at once. SIGHUP reads the configuration again and drops nobody,
-// as POST /api/v1/reload does, and opens the access log anew.
+// as POST /api/v1/reload does, and opens the access log anew. SIGUSR2 starts the program
+// again, which may be another by then, and hands the listeners over to it; then this
+// process drains. Package handover says how the two agree.
 //
 // # Listeners from outside
 //

@@ -19,6 +19,9 @@ import (
 func (s *server) reload() (admin.Reloaded, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	if s.handing.Load() {
+		return admin.Reloaded{}, errHandingOver
+	}
 	done, apply, err := s.prepare()
 	if err != nil {
 		s.log.Error("configuration not reloaded, nothing has changed", "error", err)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 
 	"headwater/cmd/headwater/access"
 	"headwater/cmd/headwater/config"
+	"headwater/cmd/headwater/handover"
 	"headwater/cmd/headwater/traffic"
 	"headwater/ingest"
 	"headwater/ingest/relay"
@@ -36,7 +38,16 @@ func newServe() *cobra.Command {
 			"--config; `headwater config default` prints them all. A flag wins over the environment,\n" +
 			"that over the file.",
 		Args: cobra.NoArgs,
-		RunE: runs(func(cmd *cobra.Command, _ []string) error {
+		RunE: runs(func(cmd *cobra.Command, _ []string) (err error) {
+			before, err := handover.Find(os.Getenv)
+			if err != nil {
+				return err
+			}
+			defer func() {
+				if err != nil {
+					before.Failed(err)
+				}
+			}()
 			cfg, warnings, err := loadConfig(cmd)
 			if err != nil {
 				return err
@@ -48,7 +59,8 @@ func newServe() *cobra.Command {
 			ctx, stop := untilSignal(cmd.Context(), log)
 			defer stop()
 			again := func() (*config.Config, []string, error) { return loadConfig(cmd) }
-			return serve(ctx, cfg, log, level, again, cmd.OutOrStdout())
+			s := &server{log: log, level: level, load: again, before: before}
+			return s.serve(ctx, cfg, cmd.OutOrStdout())
 		}),
 	}
 	addServeFlags(cmd)
@@ -61,7 +73,10 @@ type server struct {
 	log      *slog.Logger
 	level    *slog.LevelVar
 	load     func() (*config.Config, []string, error) // reads the configuration again
+	before   *handover.Predecessor                    // nil: this process takes over from nobody
+	program  string                                   // what was started
 	limit    uint64                                   // on descriptors
+	ls       listeners
 	certs    certificates
 	keys     *access.KeyStore
 	policies *policies
@@ -83,70 +98,85 @@ type server struct {
 	cfg       atomic.Pointer[config.Config] // in force
 	ready     atomic.Bool
 	reloading sync.Mutex
+	handing   atomic.Bool // another process is about to take over: it would not hear of changes
 
-	running sync.WaitGroup // everything that start started
-	expire  context.CancelFunc
+	running sync.WaitGroup            // everything that start started
+	expire  func()                    // ends what ends streams, and the like
+	settle  func()                    // writes the state for the last time
 	unrelay func(ctx context.Context) // ends the relays
 }
 
-// serve runs the server until ctx is done and then ends it in order. It returns
-// nil when it ended as it was asked to.
-func serve(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar, load func() (*config.Config, []string, error), stdout io.Writer) error {
+// serve runs the server until ctx is done, or another process has taken over, and then
+// ends it in order. It returns nil when it ended as it was asked to.
+func (s *server) serve(ctx context.Context, cfg *config.Config, stdout io.Writer) error {
 	collectOften()
-	limit, err := raiseDescriptorLimit()
+	upgrades := upgradeSignals()
+	about, caps, err := s.open(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	caps, err := shareDescriptors(limit, cfg)
+	if err = s.build(cfg, caps, stdout); err == nil {
+		err = s.takeOver()
+	}
 	if err != nil {
+		s.ls.close()
 		return err
 	}
-	remux.LimitFiles(caps.files)
-	certs, err := loadCertificates(cfg, log)
-	if err != nil {
-		return err
-	}
-	ls, err := listenAll(ctx, cfg, log)
-	if err != nil {
-		return err
-	}
-	keys, err := access.OpenKeys(filepath.Join(cfg.Data, keptKeysFile))
-	if err != nil {
-		ls.close()
-		return err
-	}
-	policy, about, err := newPolicy(cfg, log, keys, nil)
-	if err != nil {
-		ls.close()
-		return err
-	}
-	b := buildInfo()
-	log.Info("starting", "version", b.Version, "commit", b.Commit, "descriptors", limit, "rtmp_connections", caps.rtmp, "http_connections", caps.http)
-	for _, l := range ls.all() {
-		log.Info("listening", "addr", l.Addr().String(), "proto", l.proto)
-	}
-	about.listeners = ls
-
-	s := &server{log: log, level: level, load: load, limit: limit, certs: certs, keys: keys, policies: newPolicies(policy)}
-	if err := s.build(cfg, ls, caps, stdout); err != nil {
-		ls.close()
-		return err
-	}
-	failed := s.start(ls)
+	failed := s.start()
+	s.before.Ready()
 	about.print(stdout)
 	defer s.reloadOnHangup()()
+	next, stop := s.handOver(ctx, upgrades)
+	defer stop()
 	select {
 	case <-ctx.Done():
-		err = nil
-	case err = <-failed:
-		log.Error("stopping", "error", err)
+		return s.shutdown(nil)
+	case successor := <-next:
+		return s.shutdown(successor)
+	case err := <-failed:
+		s.log.Error("stopping", "error", err)
+		return errors.Join(err, s.shutdown(nil))
 	}
-	s.shutdown()
-	return err
+}
+
+// open gets what the server needs of the machine: listeners and what is in files.
+func (s *server) open(ctx context.Context, cfg *config.Config) (about banner, caps connectionCaps, err error) {
+	if s.program, err = handover.Program(); err != nil {
+		return about, caps, err
+	}
+	if s.limit, err = raiseDescriptorLimit(); err != nil {
+		return about, caps, err
+	}
+	if caps, err = shareDescriptors(s.limit, cfg); err != nil {
+		return about, caps, err
+	}
+	remux.LimitFiles(caps.files)
+	if s.certs, err = loadCertificates(cfg, s.log); err != nil {
+		return about, caps, err
+	}
+	if s.ls, err = listenAll(ctx, cfg, s.log); err != nil {
+		return about, caps, err
+	}
+	if s.keys, err = access.OpenKeys(filepath.Join(cfg.Data, keptKeysFile)); err != nil {
+		s.ls.close()
+		return about, caps, err
+	}
+	policy, about, err := newPolicy(cfg, s.log, s.keys, nil)
+	if err != nil {
+		s.ls.close()
+		return about, caps, err
+	}
+	s.policies, about.listeners = newPolicies(policy), s.ls
+	b := buildInfo()
+	s.log.Info("starting", "version", b.Version, "commit", b.Commit, "descriptors", s.limit, "rtmp_connections", caps.rtmp, "http_connections", caps.http)
+	for _, l := range s.ls.all() {
+		s.log.Info("listening", "addr", l.Addr().String(), "proto", l.proto)
+	}
+	return about, caps, nil
 }
 
 // build wires the parts together.
-func (s *server) build(cfg *config.Config, ls listeners, caps connectionCaps, stdout io.Writer) (err error) {
+func (s *server) build(cfg *config.Config, caps connectionCaps, stdout io.Writer) (err error) {
 	s.cfg.Store(cfg)
 	s.memory = remux.OpenMemory(filepath.Join(cfg.Data, "streams.json"), s.log)
 	s.room = watchMemory(int64(cfg.Limits.Memory), s.log)
@@ -177,7 +207,7 @@ func (s *server) build(cfg *config.Config, ls listeners, caps connectionCaps, st
 	s.plain = &http1.Server{HTTP: s.http}
 	s.web = newConnectionPool(caps.http, cfg.HTTP.MaxConnectionsPerAddress, s.log)
 	s.history = admin.NewHistory(s.registry, s.audience)
-	s.admin = newHTTPServer(admin.New(s.adminConfig(ls)), s.log)
+	s.admin = newHTTPServer(admin.New(s.adminConfig()), s.log)
 	s.admin.WriteTimeout = 30 * time.Second
 	return nil
 }
@@ -202,7 +232,8 @@ const adminConnections = 128
 
 // start serves all listeners and returns a channel that gets an error when one
 // of them stops by itself.
-func (s *server) start(ls listeners) <-chan error {
+func (s *server) start() <-chan error {
+	ls := s.ls
 	failed := make(chan error, len(ls.all())) // no goroutine ever waits to say it
 	run := func(name string, serve func() error) {
 		s.running.Go(func() {
@@ -227,15 +258,24 @@ func (s *server) start(ls listeners) <-chan error {
 	}
 	operators := newConnectionPool(adminConnections, 0, s.log)
 	run("admin", func() error { return s.admin.Serve(&limitedListener{ls.admin, operators}) })
-	var ctx context.Context
-	ctx, s.expire = context.WithCancel(context.Background())
-	s.running.Go(func() { s.registry.Run(ctx) })
-	s.running.Go(func() { s.memory.Run(ctx) })
-	s.running.Go(func() { s.room.run(ctx) })
-	s.running.Go(func() { s.history.Run(ctx) })
+	s.expire = s.until(s.registry.Run, s.room.run, s.history.Run)
+	s.settle = s.until(s.memory.Run)
 	s.startRelays()
 	s.ready.Store(true)
 	return failed
+}
+
+// until runs all until the function that it returns is called, which waits for them.
+func (s *server) until(all ...func(context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, run := range all {
+		running.Go(func() { run(ctx) })
+	}
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // startRelays runs the relays until unrelay is called, which waits for them.
@@ -254,36 +294,4 @@ func (s *server) startRelays() {
 			s.log.Warn("relays cut off", "error", grace.Err())
 		}
 	}
-}
-
-// shutdown ends the server in order: no new work, publishers end, viewers get
-// what is left, answers under way finish within the grace period, and whatever
-// is left then is cut off. The admin listener ends last, so that probes see the
-// rest go.
-func (s *server) shutdown() {
-	s.ready.Store(false)
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Load().Shutdown.Grace)
-	defer cancel()
-	var ending sync.WaitGroup
-	ending.Go(func() { // closes its listener at once, then waits for requests
-		if err := s.plain.Shutdown(ctx); err != nil {
-			s.log.Warn("answers cut off", "error", err)
-			_ = s.plain.Close()
-		}
-	})
-	if err := s.rtmp.Shutdown(ctx); err != nil {
-		s.log.Warn("publishers cut off", "error", err)
-	}
-	s.unrelay(ctx) // behind the publishers, so that targets get all that came
-	s.registry.Close()
-	if err := s.media.Shutdown(ctx); err != nil {
-		s.log.Warn("viewers cut off", "error", err)
-	}
-	ending.Wait()
-	s.policies.close(ctx)
-	s.access.Close()
-	_ = s.admin.Close()
-	s.expire()
-	s.running.Wait()
-	s.log.Info("stopped")
 }

@@ -28,8 +28,15 @@ type process struct {
 // startServe starts a server on free ports and waits until it listens.
 func startServe(t *testing.T, environ []string, args ...string) *process {
 	t.Helper()
+	return startProgram(t, os.Args[0], environ, args...)
+}
+
+// startProgram is startServe of a program that may be found under another name.
+func startProgram(t *testing.T, program string, environ []string, args ...string) *process {
+	t.Helper()
 	args = append([]string{"serve", "--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"}, args...)
 	p := &process{cmd: command(t, environ, args...), stdout: &lockedBuffer{}, log: &lockedBuffer{}, addrs: map[string]string{}, done: make(chan struct{})}
+	p.cmd.Path, p.cmd.Args[0] = program, program
 	p.cmd.Stdout = p.stdout
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {

@@ -120,6 +120,26 @@ func (l *Listener) AcceptConn() (*Conn, error) {
 	}
 }
 
+// stopTime is how long Stop waits for headers.
+const stopTime = time.Second
+
+// Stop stops listening, and returns when Accept has returned what was accepted, as
+// long as somebody calls it; headers that are not there a second later are waited for
+// no more. Close has to follow.
+func (l *Listener) Stop() {
+	_ = l.TCPListener.Close()
+	done := make(chan struct{})
+	go func() {
+		l.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-l.ctx.Done():
+	case <-time.After(stopTime):
+	}
+}
+
 // Close stops listening and drops the connections that Accept has not returned.
 func (l *Listener) Close() error {
 	l.cancel()

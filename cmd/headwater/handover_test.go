@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestHandOver replaces the process three times, while an encoder that comes back publishes
+// and players ask all the time: nobody is refused a connection, each request gets an
+// answer, and the playlist goes on with the next numbers.
+func TestHandOver(t *testing.T) {
+	p := startServe(t, []string{"HEADWATER_PUBLISH_ACCESS=open"}, "--data", t.TempDir())
+	endSuccessors(t, p)
+	keepPublishing(t, "rtmp://"+p.addrs["rtmp"]+"/live/x")
+	playlist := func() (list string, sequence, segments int) {
+		status, list := p.get(t, "http", "/live/x/fmp4/index.m3u8")
+		if status != http.StatusOK {
+			return "", 0, 0
+		}
+		if m := regexp.MustCompile(`#EXT-X-MEDIA-SEQUENCE:(\d+)`).FindStringSubmatch(list); m != nil {
+			sequence, _ = strconv.Atoi(m[1])
+		}
+		return list, sequence, strings.Count(list, "#EXTINF:")
+	}
+	eventually(t, "three segments", func() bool { _, _, n := playlist(); return n >= 3 })
+	asked := keepAsking(t, "http://"+p.addrs["http"]+"/live/none.m3u8", http.StatusNotFound)
+	probed := keepAsking(t, "http://"+p.addrs["admin"]+"/healthz", http.StatusOK)
+	pid := p.cmd.Process.Pid
+	for round := range 3 {
+		_, sequence, n := playlist()
+		newest := sequence + n - 1
+		if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "handed over", func() bool { return len(successors(p)) == round+1 })
+		pid = successors(p)[round]
+		eventually(t, "one process stopped", func() bool { return strings.Count(p.log.String(), `"stopped"`) == round+1 })
+		eventually(t, "segments of the new process", func() bool {
+			list, sequence, n := playlist()
+			if n > 0 && sequence+n-1 < newest || sequence > newest+20 {
+				t.Fatalf("after segment %d the playlist has %d from %d on", newest, n, sequence)
+			}
+			return sequence+n-1 > newest+1 && strings.Contains(list, "#EXT-X-DISCONTINUITY\n") && !strings.HasSuffix(strings.TrimSpace(list), "#EXT-X-GAP")
+		})
+	}
+	_, list := p.get(t, "http", "/live/x/fmp4/index.m3u8")
+	if strings.Contains(list, "#EXT-X-ENDLIST") {
+		t.Error("the playlist has ended")
+	}
+	for what, n := range map[string]int64{"players": asked(), "probes": probed()} {
+		if n < 100 {
+			t.Errorf("%s have asked %d times only", what, n)
+		}
+	}
+	if _, state := p.get(t, "admin", "/api/v1/server"); !strings.Contains(state, p.addrs["rtmp"]) {
+		t.Errorf("the listeners are others: %s", state)
+	}
+	// Not Wait, which waits for the output's end, too: it is the successors' as well.
+	if state, err := p.cmd.Process.Wait(); err != nil || !state.Success() {
+		t.Errorf("the first process: %v, %v", state, err)
+	}
+}
+
+// TestHandOverFails: while the configuration is bad, the program is no program, or the
+// new process says nothing sensible, the old one goes on, and says why.
+func TestHandOverFails(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "headwater.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("log: {level: info}\n")
+	program := filepath.Join(dir, "headwater")
+	install := func(make func(path string) error) {
+		t.Helper()
+		if err := errors.Join(make(program+".new"), os.Rename(program+".new", program)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	self := func(path string) error { return os.Symlink(os.Args[0], path) }
+	script := func(text string) func(string) error {
+		return func(path string) error { return os.WriteFile(path, []byte(text), 0o700) }
+	}
+	install(self)
+	p := startProgram(t, program, nil, "--data", dir, "--config", file)
+	endSuccessors(t, p)
+	tries := []struct {
+		name, config, log string
+		install           func(string) error
+	}{
+		{"bad key", "hls: {windoww: 1s}\n", `new process has failed: .*headwater.yaml:1: hls.windoww`, self},
+		{"no relay", "relay: {push: [{name: 'live/*', url_file: /nonexistent}]}\n", `new process has failed: .*nonexistent`, self},
+		{"no access log", "http: {access_log: /nonexistent/access.log}\n", `new process has failed: .*nonexistent`, self},
+		{"no program", "", `start .*exec format error`, script("nonsense")},
+		{"ends", "", `new process has ended: exit status 7`, script("#!/bin/sh\nexit 7\n")},
+		{"babbles", "", `has said \\"hello\\" instead of \\"prepared\\"`, script("#!/bin/sh\necho hello >&$HANDOVER_FD\n")},
+	}
+	for i, try := range tries {
+		write(try.config)
+		install(try.install)
+		if err := p.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, try.name+" fails", func() bool { return strings.Count(p.log.String(), "this process goes on") == i+1 })
+		if !regexp.MustCompile(`this process goes on.*` + try.log).MatchString(p.log.String()) {
+			t.Errorf("%s: the log has no %q\n%s", try.name, try.log, p.log)
+		}
+		if status, _ := p.get(t, "admin", "/readyz"); status != http.StatusOK {
+			t.Errorf("%s: ready: %d", try.name, status)
+		}
+		if status, _ := p.get(t, "http", "/live/x.m3u8"); status != http.StatusNotFound {
+			t.Errorf("%s: a stream that is not there: %d", try.name, status)
+		}
+	}
+	write("log: {level: debug}\n")
+	install(self)
+	if err := p.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "handed over after all", func() bool { return len(successors(p)) == 1 })
+}
+
+// TestNotASuccessor: what a successor's environment says is nothing to its children.
+func TestNotASuccessor(t *testing.T) {
+	p := startServe(t, []string{"LISTEN_PPID=1", "LISTEN_FDS=1", "LISTEN_FDNAMES=rtmp", "HANDOVER_FD=4"}, "--data", t.TempDir())
+	if code := p.end(t, syscall.SIGTERM); code != exitOK {
+		t.Errorf("exit code %d\n%s", code, p.log)
+	}
+}
+
+// successors are the processes that took over, by their ids.
+func successors(p *process) (all []int) {
+	for _, m := range regexp.MustCompile(`"handed over","pid":(\d+)`).FindAllStringSubmatch(p.log.String(), -1) {
+		pid, _ := strconv.Atoi(m[1])
+		all = append(all, pid)
+	}
+	return all
+}
+
+// endSuccessors ends them with the test.
+func endSuccessors(t *testing.T, p *process) {
+	t.Cleanup(func() {
+		for _, m := range regexp.MustCompile(`"handing over".*"pid":(\d+)`).FindAllStringSubmatch(p.log.String(), -1) {
+			pid, _ := strconv.Atoi(m[1])
+			if args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.Contains(string(args), "--admin\x00127.0.0.1:0") {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	})
+}
+
+// keepPublishing publishes until the test ends, and begins again whenever it was ended.
+func keepPublishing(t *testing.T, url string) {
+	t.Helper()
+	path, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		t.Skip("ffmpeg is not installed")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		for ctx.Err() == nil {
+			_ = exec.CommandContext(ctx, path, "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25", "-f", "lavfi", "-i", "sine",
+				"-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "25", "-c:a", "aac", "-f", "flv", url).Run()
+		}
+	})
+	t.Cleanup(func() { cancel(); running.Wait() })
+}
+
+// keepAsking asks over new connections and over one that is kept, until the function
+// that it returns is called. Each request has to have its answer, whichever process
+// gives it.
+func keepAsking(t *testing.T, url string, want int) (stop func() int64) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	var n atomic.Int64
+	for _, transport := range []*http.Transport{{DisableKeepAlives: true}, {}} {
+		transport.DialContext = (&net.Dialer{Timeout: 5 * time.Second}).DialContext
+		client := http.Client{Transport: transport, Timeout: 10 * time.Second}
+		running.Go(func() {
+			defer client.CloseIdleConnections()
+			for ctx.Err() == nil {
+				res, err := client.Get(url)
+				if err != nil {
+					t.Errorf("after %d answers: %v", n.Load(), err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				_ = res.Body.Close()
+				if res.StatusCode != want {
+					t.Errorf("after %d answers: %s", n.Load(), res.Status)
+				}
+				n.Add(1)
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+	return func() int64 { cancel(); running.Wait(); return n.Load() }
+}
