@@ -8,8 +8,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -40,7 +38,7 @@ func watchMemory(configured int64, log *slog.Logger) *memoryWatch {
 		limit = debug.SetMemoryLimit(-1)
 	}
 	if limit == math.MaxInt64 {
-		limit = available() / 4 * 3
+		limit = available(os.DirFS("/")) / 4 * 3
 	}
 	if limit == 0 {
 		limit = math.MaxInt64
@@ -97,31 +95,4 @@ func liveMemory() uint64 {
 	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
 	metrics.Read(s)
 	return s[0].Value.Uint64() + s[1].Value.Uint64()
-}
-
-// available is the memory of the container, or of the machine; 0 if nobody says.
-func available() int64 {
-	least := int64(math.MaxInt64)
-	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n > 0 {
-			least = min(least, n)
-		}
-	}
-	b, _ := os.ReadFile("/proc/meminfo") // without it there is no such number
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		if len(f) == 3 && f[0] == "MemTotal:" {
-			if n, err := strconv.ParseInt(f[1], 10, 64); err == nil {
-				least = min(least, n<<10)
-			}
-		}
-	}
-	if least == math.MaxInt64 {
-		return 0
-	}
-	return least
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"math"
+	"os"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -47,7 +48,7 @@ func TestMemoryLimit(t *testing.T) {
 		t.Errorf("limit %d", w.limit)
 	}
 	debug.SetMemoryLimit(math.MaxInt64)
-	all := available()
+	all := available(os.DirFS("/"))
 	if w := watchMemory(0, log); all > 0 && w.limit != all/4*3 || w.limit <= 0 {
 		t.Errorf("limit %d of %d", w.limit, all)
 	}

@@ -22,6 +22,8 @@ func (s *server) reload() (admin.Reloaded, error) {
 	if s.handing.Load() {
 		return admin.Reloaded{}, errHandingOver
 	}
+	s.manager.reloading()
+	defer s.manager.ready()
 	done, apply, err := s.prepare()
 	if err != nil {
 		s.log.Error("configuration not reloaded, nothing has changed", "error", err)

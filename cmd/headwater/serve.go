@@ -59,7 +59,7 @@ func newServe() *cobra.Command {
 			ctx, stop := untilSignal(cmd.Context(), log)
 			defer stop()
 			again := func() (*config.Config, []string, error) { return loadConfig(cmd) }
-			s := &server{log: log, level: level, load: again, before: before}
+			s := &server{log: log, level: level, load: again, before: before, manager: findManager(log)}
 			return s.serve(ctx, cfg, cmd.OutOrStdout())
 		}),
 	}
@@ -75,7 +75,8 @@ type server struct {
 	load     func() (*config.Config, []string, error) // reads the configuration again
 	before   *handover.Predecessor                    // nil: this process takes over from nobody
 	program  string                                   // what was started
-	limit    uint64                                   // on descriptors
+	manager  manager
+	limit    uint64 // on descriptors
 	ls       listeners
 	certs    certificates
 	keys     *access.KeyStore
@@ -123,10 +124,14 @@ func (s *server) serve(ctx context.Context, cfg *config.Config, stdout io.Writer
 		return err
 	}
 	failed := s.start()
-	s.before.Ready()
-	about.print(stdout)
 	defer s.reloadOnHangup()()
 	next, stop := s.handOver(ctx, upgrades)
+	if s.before != nil {
+		s.before.Ready() // and it tells the manager
+	} else {
+		s.manager.ready()
+	}
+	about.print(stdout)
 	defer stop()
 	select {
 	case <-ctx.Done():

@@ -24,6 +24,9 @@ const lastRequests = time.Second
 // successor takes over they are to see that. It begins once the state is written.
 func (s *server) shutdown(next *handover.Successor) (err error) {
 	s.ready.Store(false)
+	if next == nil {
+		s.manager.stopping()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Load().Shutdown.Grace)
 	defer cancel()
 	s.expire() // no stream is over because its publisher leaves now
@@ -67,6 +70,7 @@ func (s *server) yield(ctx context.Context, next *handover.Successor) error {
 	if err := next.Proceed(ctx); err != nil {
 		return fmt.Errorf("hand over: %w", err)
 	}
+	s.manager.mainProcess(next.PID)
 	s.log.Info("handed over", "pid", next.PID)
 	return nil
 }

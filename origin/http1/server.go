@@ -55,10 +55,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return <-rest
 }
 
-// SetKeepAlivesEnabled is http.Server's: without, each connection gets one more answer.
+// SetKeepAlivesEnabled is http.Server's: without, each connection that is not idle gets
+// one more answer.
 func (s *Server) SetKeepAlivesEnabled(on bool) {
 	s.HTTP.SetKeepAlivesEnabled(on)
 	s.draining.Store(!on)
+	if !on {
+		s.closeIdle()
+	}
 }
 
 // Close closes listeners and connections at once.

@@ -272,6 +272,9 @@ step_boot() {
   kill -0 "$publisher" || fail "a reload dropped the publisher"
   plays "$base" || fail "a reload stopped the stream"
   echo "reloaded, nobody dropped"
+
+  test_handover
+  eventually 40 plays "$base"
   unpublish
 
   pid=$(in_vm systemctl show -p MainPID --value headwater)
@@ -292,11 +295,9 @@ step_boot() {
   echo "purged, nothing left"
 }
 
-# test_sockets: with systemd holding the listeners no request is refused while the
-# server is restarted.
-test_sockets() {
-  in_vm 'systemctl stop headwater; systemctl enable --now headwater-http.socket headwater-rtmp.socket headwater-admin.socket; systemctl start headwater' >/dev/null 2>&1
-  eventually 30 in_vm curl -fs -o /dev/null http://127.0.0.1:8081/readyz
+# ask_meanwhile COMMAND: runs it in the machine while requests are made there; each
+# has to get an answer.
+ask_meanwhile() {
   in_vm 'cat > /root/ask' <<'ASK'
 n=0
 until [ -e /root/enough ]; do
@@ -305,9 +306,32 @@ until [ -e /root/enough ]; do
 done
 echo "asked $n"
 ASK
-  in_vm 'rm -f /root/enough; sh /root/ask > /root/asked & for i in 1 2 3; do sleep 2; systemctl restart headwater; done; sleep 2; touch /root/enough; wait; cat /root/asked' >"$work/asked"
+  in_vm "rm -f /root/enough; sh /root/ask > /root/asked & $1; sleep 2; touch /root/enough; wait; cat /root/asked" >"$work/asked"
   cat "$work/asked"
-  ! grep -q refused "$work/asked" || fail "requests were refused during a restart"
+  ! grep -q refused "$work/asked" || fail "requests were refused meanwhile"
+}
+
+# test_handover: a new process takes the listeners over, without systemd holding them,
+# and is the service from then on.
+test_handover() {
+  local before after
+  before=$(in_vm systemctl show -p MainPID --value headwater)
+  ask_meanwhile 'for i in 1 2 3; do systemctl kill --kill-whom=main -s USR2 headwater; sleep 3; done'
+  after=$(in_vm systemctl show -p MainPID --value headwater)
+  [ "$before" != "$after" ] || fail "nothing was handed over"
+  [ "$(in_vm systemctl is-active headwater)" = active ] || fail "the service is not active after it was handed over"
+  [ "$(in_vm pidof headwater)" = "$after" ] || fail "the processes are $(in_vm pidof headwater) and the service's is $after"
+  [ "$(in_vm 'journalctl -u headwater --no-pager -o cat | grep -c "handed over"')" = 3 ] || fail "it was not handed over three times"
+  publish "rtmp://127.0.0.1:$vm_rtmp/live/demo?key=another-key-of-the-test"
+  echo "handed over three times, nobody refused"
+}
+
+# test_sockets: with systemd holding the listeners no request is refused while the
+# server is restarted.
+test_sockets() {
+  in_vm 'systemctl stop headwater; systemctl enable --now headwater-http.socket headwater-rtmp.socket headwater-admin.socket; systemctl start headwater' >/dev/null 2>&1
+  eventually 30 in_vm curl -fs -o /dev/null http://127.0.0.1:8081/readyz
+  ask_meanwhile 'for i in 1 2 3; do sleep 2; systemctl restart headwater; done'
   publish "rtmp://127.0.0.1:$vm_rtmp/live/demo?key=another-key-of-the-test"
   eventually 40 plays http://127.0.0.1:$vm_http
   unpublish
