@@ -89,7 +89,19 @@ step_repro() {
   grep -q '"modified": false' <<<"$out" || fail "the binary does not know that nothing was changed: $out"
   grep -q dist/index.html "$binary" || fail "the binary has no console"
   grep -q "/deploy/systemd/headwater.service$" <<<"$(tar -tzf "$binary.tar.gz")" || fail "the archive has no unit"
+  links_lead "$binary.tar.gz"
   [ "$(tar -xzOf "$binary.tar.gz" --wildcards '*/headwater' | sha256sum)" = "$(sha256sum <"$binary")" ] || fail "the archive has another binary"
+}
+
+# links_lead ARCHIVE: the pages in it, its sources' aside, link to what is in it.
+links_lead() {
+  local to=$work/unpacked page link
+  rm -rf "$to" && mkdir -p "$to" && tar -C "$to" --strip-components=1 -xf "$1"
+  while IFS=: read -r page link; do
+    link=${link#](} link=${link%%[#)]*}
+    case $link in *://* | '' | *.go | ../../cmd/* | ../../ingest/* | ../../remux/* | ../../origin/* | ../../scripts/*) continue ;; esac
+    [ -e "$(dirname "$page")/$link" ] || fail "$page of the archive links to $link, which is not there"
+  done < <(grep -rohHE '\]\([^)]*\)' --include='*.md' "$to")
 }
 
 # --- a publisher and a player from outside ----------------------------------------
