@@ -156,9 +156,9 @@ func (b *bystander) unharmed() {
 	b.mu.Lock()
 	frames := b.frames
 	b.mu.Unlock()
-	sequence := comingSegment(b.stream.Index())
+	sequence := b.stream.Coming()
 	want("the viewer gets nothing", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return b.frames > frames+3 })
-	want("the playlist stands", func() bool { return comingSegment(b.stream.Index()) > sequence })
+	want("the playlist stands", func() bool { return b.stream.Coming() > sequence })
 	b.mu.Lock()
 	gap := b.gap
 	b.mu.Unlock()

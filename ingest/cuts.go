@@ -37,7 +37,7 @@ func newCuts(to sink, most int64) cuts {
 	c := cuts{most: most}
 	if p, ok := to.(*remux.Publisher); ok {
 		c.stream = p.Stream()
-		c.sequence = comingSegment(c.stream.Index())
+		c.sequence = c.stream.Coming()
 	}
 	return c
 }
@@ -49,7 +49,7 @@ func (c *cuts) wrote(n int, now func() time.Time) (pause time.Duration, err erro
 		return 0, nil
 	}
 	c.uncut += int64(n) + messageCost
-	sequence := comingSegment(c.stream.Index())
+	sequence := c.stream.Coming()
 	if sequence == c.sequence {
 		if c.uncut > c.most {
 			err = errUncut
@@ -61,18 +61,6 @@ func (c *cuts) wrote(n int, now func() time.Time) (pause time.Duration, err erro
 	pause = max(0, time.Duration(made)*cutPause-at.Sub(c.last))
 	c.sequence, c.uncut, c.last = sequence, 0, at.Add(pause)
 	return pause, nil
-}
-
-// comingSegment returns the number of the segment that is open or comes next; 0 while
-// there has been none.
-func comingSegment(ix *remux.Index) uint64 {
-	if ix.Open != nil {
-		return ix.Open.Sequence
-	}
-	if n := len(ix.Segments); n > 0 {
-		return ix.Segments[n-1].Sequence + 1
-	}
-	return 0
 }
 
 // paceCuts holds a publisher to the bounds of cuts.

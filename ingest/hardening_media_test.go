@@ -41,7 +41,7 @@ func TestTimesOfMedia(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			e := h.encoder(t, "live", "timed")
 			stream := h.config.Registry.Stream(remux.Name{App: "live", Stream: "timed"})
-			first := comingSegment(stream.Index())
+			first := stream.Coming()
 			began := time.Now()
 			e.video(0, avcHeader)
 			for i := range c.frames {

@@ -198,7 +198,7 @@ func TestRaceWithTakeover(t *testing.T) {
 			e.video(uint32(i*40), picture(i%25 == 0, 100))
 		}
 	}
-	for end := time.Now().Add(10 * time.Second); comingSegment(stream.Index()) == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); stream.Coming() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("nothing comes through")
 		}
@@ -255,7 +255,7 @@ func TestFlappingStream(t *testing.T) {
 		if s != stream {
 			t.Fatal("it has become another stream")
 		}
-		if n := comingSegment(s.Index()); n < last {
+		if n := s.Coming(); n < last {
 			t.Fatalf("segment %d after %d", n, last)
 		} else {
 			last = n

@@ -76,7 +76,7 @@ func (c *Cursor) Take(buf []*av.Frame) Batch {
 	}
 	n := 0
 	for ; n < len(buf) && c.next < l.next; n++ {
-		buf[n] = l.at(c.next).frame
+		buf[n], _ = l.at(c.next)
 		c.next++
 	}
 	more := c.next < l.next
@@ -91,7 +91,8 @@ func (c *Cursor) lags(l *log) bool {
 	if c.next == l.next {
 		return false
 	}
-	e, o := l.at(c.next), c.stream.options
-	newest := l.at(l.next - 1).frame
-	return newest.DTS-e.frame.DTS > o.MaxLag || l.bytes-e.bytes > uint64(o.MaxLagBytes)
+	f, before := l.at(c.next)
+	newest, _ := l.at(l.next - 1)
+	o := &c.stream.options
+	return newest.DTS-f.DTS > o.MaxLag || l.bytes-before > uint64(o.MaxLagBytes)
 }

@@ -19,10 +19,11 @@ type log struct {
 	head Watch[position]
 
 	mu       sync.Mutex // guards what follows
-	ring     []entry    // power of two; frame n is at n & (len-1)
+	ring     []*block   // power of two; block n is at n & (len-1)
 	first    uint64     // number of the oldest frame held
 	next     uint64
 	bytes    uint64 // of all frames ever appended, frameCost included
+	gone     uint64 // and of those that are no longer held
 	start    uint64 // newest frame at which a viewer can begin
 	startOK  bool   // start is valid and still held
 	metadata []byte // newest onMetaData tag
@@ -30,39 +31,67 @@ type log struct {
 	watchers []chan<- struct{}
 }
 
-type entry struct {
-	frame *av.Frame
-	bytes uint64 // of all frames appended before this one
+// block is frames that are allocated, and so let go, together: one pointer for the
+// garbage collector to follow, and one place in memory to fetch, for all of them.
+type block struct {
+	frames [blockFrames]av.Frame
+	before [blockFrames]uint64 // bytes of all frames appended before
 }
 
-// append adds a frame; start says that a new viewer can begin with it. Frames
-// older than keep, and those above maxBytes in all, are let go.
-func (l *log) append(f *av.Frame, start bool, keep time.Duration, maxBytes int64) {
+const blockFrames = 16
+
+// append adds a frame and returns where it is; start says that a new viewer can begin
+// with it. Those above maxBytes in all are let go, and now and then those older than
+// keep.
+func (l *log) append(f av.Frame, start bool, keep time.Duration, maxBytes int64) *av.Frame {
 	l.mu.Lock()
-	if l.next-l.first == uint64(len(l.ring)) {
-		l.grow()
-	}
-	l.ring[l.next&uint64(len(l.ring)-1)] = entry{f, l.bytes}
+	b, i := l.place(l.next)
+	b.frames[i], b.before[i] = f, l.bytes
 	if start {
 		l.start, l.startOK = l.next, true
 	}
 	l.next++
 	l.bytes += uint64(len(f.Tag)) + frameCost
-	for l.first < l.next-1 {
-		oldest := l.at(l.first)
-		if f.DTS-oldest.frame.DTS <= keep && l.bytes-oldest.bytes <= uint64(maxBytes) {
-			break
-		}
-		*oldest = entry{}
-		l.first++
-	}
-	if l.start < l.first {
-		l.startOK = false
+	if i == 0 || l.bytes-l.gone > uint64(maxBytes) {
+		l.evict(f.DTS-keep, l.bytes-min(l.bytes, uint64(maxBytes)))
 	}
 	next := l.next
 	l.notify()
 	l.mu.Unlock()
 	l.head.Store(position{next: next})
+	return &b.frames[i]
+}
+
+// place returns where frame n, the next one, goes.
+func (l *log) place(n uint64) (b *block, i uint64) {
+	i = n % blockFrames
+	if i > 0 && n > l.first {
+		return l.block(n), i
+	}
+	if held := n/blockFrames - l.first/blockFrames; held == uint64(len(l.ring)) {
+		l.grow()
+	}
+	b = &block{}
+	*l.slot(n) = b
+	return b, i
+}
+
+// evict lets the oldest frames go, but for the newest: those from before a time, and
+// those of which no byte lies behind the given number.
+func (l *log) evict(oldest time.Duration, bytes uint64) {
+	for l.first < l.next-1 {
+		f, before := l.at(l.first)
+		if f.DTS >= oldest && before >= bytes {
+			break
+		}
+		if l.first++; l.first%blockFrames == 0 {
+			*l.slot(l.first - 1) = nil
+		}
+	}
+	_, l.gone = l.at(l.first)
+	if l.start < l.first {
+		l.startOK = false
+	}
 }
 
 // notify tells those who watch many streams at a time. Callers hold mu.
@@ -101,12 +130,22 @@ func (l *log) setMetadata(tag []byte) {
 	l.metadata = tag
 }
 
-func (l *log) at(n uint64) *entry { return &l.ring[n&uint64(len(l.ring)-1)] }
+// at returns frame n, which is held, and the bytes of all frames before it.
+func (l *log) at(n uint64) (f *av.Frame, before uint64) {
+	b, i := l.block(n), n%blockFrames
+	return &b.frames[i], b.before[i]
+}
 
+func (l *log) block(n uint64) *block { return *l.slot(n) }
+
+func (l *log) slot(n uint64) **block { return &l.ring[n/blockFrames&uint64(len(l.ring)-1)] }
+
+// grow makes room for twice as many blocks.
 func (l *log) grow() {
-	ring := make([]entry, max(256, 2*len(l.ring)))
-	for n := l.first; n < l.next; n++ {
-		ring[n&uint64(len(ring)-1)] = *l.at(n)
+	old := l.ring
+	l.ring = make([]*block, max(16, 2*len(old)))
+	for i := range uint64(len(old)) {
+		n := l.first + i*blockFrames
+		*l.slot(n) = old[n/blockFrames&uint64(len(old)-1)]
 	}
-	l.ring = ring
 }

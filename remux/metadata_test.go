@@ -185,7 +185,7 @@ func TestMetadata(t *testing.T) {
 	log := &p.Stream().log
 	n := 0
 	for i := log.first; i < log.next; i++ {
-		if f := log.at(i).frame; f.Kind == av.Data && bytes.Contains(f.Tag, []byte("onTextData")) {
+		if f, _ := log.at(i); f.Kind == av.Data && bytes.Contains(f.Tag, []byte("onTextData")) {
 			n++
 		}
 	}

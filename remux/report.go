@@ -265,15 +265,16 @@ func (l *log) newest(while time.Duration) []*av.Frame {
 	if l.next == l.first {
 		return nil
 	}
-	last := l.at(l.next - 1).frame.DTS
-	from := l.next
-	for from > l.first && l.next-from < maxNewest && last-l.at(from-1).frame.DTS <= while {
-		from--
+	last, _ := l.at(l.next - 1)
+	var frames []*av.Frame
+	for n := l.next; n > l.first && len(frames) < maxNewest; n-- {
+		f, _ := l.at(n - 1)
+		if last.DTS-f.DTS > while {
+			break
+		}
+		frames = append(frames, f)
 	}
-	frames := make([]*av.Frame, 0, l.next-from)
-	for n := from; n < l.next; n++ {
-		frames = append(frames, l.at(n).frame)
-	}
+	slices.Reverse(frames)
 	return frames
 }
 

@@ -24,6 +24,7 @@ type Stream struct {
 	index   Watch[*Index]
 	config  atomic.Pointer[av.Config] // in force; nil until the first frame
 	extras  atomic.Pointer[[]*Extra]  // replaced, never changed
+	coming  atomic.Uint64             // of index
 	served  servedMark
 	touched atomic.Int64 // when somebody last wanted it, ns after Began
 
@@ -36,7 +37,6 @@ type Stream struct {
 	// Owned by the publisher that is live, under its mu; by nobody else's leave.
 	timeline *timeline
 	next     time.Duration // stream time at which the next publisher begins
-	frames   []av.Frame    // room for frames to come, allocated together
 
 	remembered *Segment // newest when the memory was last told; owned like timeline
 }
@@ -58,6 +58,10 @@ func newEpoch() string { return strings.ToLower(rand.Text()[:8]) }
 
 // Index returns what can be asked of the stream now.
 func (s *Stream) Index() *Index { return s.index.Load() }
+
+// Coming returns the media sequence number of the segment that is open or comes next;
+// 0 while there has been none. It costs less than asking the Index.
+func (s *Stream) Coming() uint64 { return s.coming.Load() }
 
 // WatchIndex returns the index for waiting on.
 func (s *Stream) WatchIndex() *Watch[*Index] { return &s.index }
@@ -186,18 +190,13 @@ func (s *Stream) end(now time.Time) {
 
 // append adds a frame of the publisher's to both views of the stream.
 func (s *Stream) append(f av.Frame, at int64, start bool, now func() time.Time) {
-	if len(s.frames) == cap(s.frames) {
-		s.frames = make([]av.Frame, 0, frameSlab)
-	}
 	f.Time, f.Start = at, start
-	s.frames = append(s.frames, f)
-	frame := &s.frames[len(s.frames)-1]
-	s.log.append(frame, start, s.options.Window, s.options.MaxBytes)
+	frame := s.log.append(f, start, s.options.Window, s.options.MaxBytes)
 	if f.Kind == av.Data {
 		return
 	}
-	if t := now(); s.timeline.push(av.Sample{Frame: frame, Time: at}, t) {
-		s.publish(t, false)
+	if s.timeline.push(av.Sample{Frame: frame, Time: at}, now) {
+		s.publish(now(), false)
 	}
 }
 
@@ -208,11 +207,20 @@ func (s *Stream) publish(now time.Time, ended bool) {
 		s.remembered = ix.newest()
 		s.memory.remember(s.Name, s.timeline.state(now))
 	}
+	s.coming.Store(ix.coming())
 	s.index.Store(ix)
 }
 
-// frameSlab is how many frames are allocated together, and so let go together.
-const frameSlab = 16
+// coming is what Stream.Coming returns.
+func (ix *Index) coming() uint64 {
+	if ix.Open != nil {
+		return ix.Open.Sequence
+	}
+	if n := len(ix.Segments); n > 0 {
+		return ix.Segments[n-1].Sequence + 1
+	}
+	return 0
+}
 
 // breakOff tells the timeline that a discontinuity follows.
 func (s *Stream) breakOff(now time.Time) {

@@ -93,12 +93,13 @@ func (t *timeline) state(now time.Time) State {
 	return s
 }
 
-// push adds a sample and reports whether the index has changed.
-func (t *timeline) push(s av.Sample, now time.Time) bool {
+// push adds a sample and reports whether the index has changed. Few samples need to
+// know the time.
+func (t *timeline) push(s av.Sample, now func() time.Time) bool {
 	changed := false
 	if t.config != s.Config {
 		if t.config != nil {
-			changed = t.breakOff(now)
+			changed = t.breakOff(now())
 		}
 		t.config = s.Config
 	}
@@ -106,7 +107,7 @@ func (t *timeline) push(s av.Sample, now time.Time) bool {
 	return t.drain(now) || changed
 }
 
-func (t *timeline) drain(now time.Time) bool {
+func (t *timeline) drain(now func() time.Time) bool {
 	changed := false
 	for s, ok := t.sorter.Pop(); ok; s, ok = t.sorter.Pop() {
 		changed = t.place(s, now) || changed
@@ -114,20 +115,21 @@ func (t *timeline) drain(now time.Time) bool {
 	return changed
 }
 
-func (t *timeline) place(s av.Sample, now time.Time) bool {
+func (t *timeline) place(s av.Sample, now func() time.Time) bool {
 	hole := t.cutter.Hole(s.DTS)
 	if hole {
-		t.abandon(now)
+		t.abandon(now())
 	}
 	cut := t.cutter.Next(s)
 	switch cut {
 	case hls.Drop:
 		return hole
 	case hls.NewSegment:
-		t.endSegment(t.cutter.At(), &s, now)
-		t.beginSegment(s, t.cutter.At(), now)
+		at := now()
+		t.endSegment(t.cutter.At(), &s, at)
+		t.beginSegment(s, t.cutter.At(), at)
 	case hls.NewPart:
-		t.endPart(t.cutter.At(), &s, now)
+		t.endPart(t.cutter.At(), &s, now())
 		t.partStart, t.partKey = t.cutter.At(), s.Key && (s.Kind == av.Video || s.Config.Video == nil)
 	}
 	t.add(s)
@@ -137,7 +139,7 @@ func (t *timeline) place(s av.Sample, now time.Time) bool {
 // breakOff ends the open segment where its samples end; a discontinuity follows.
 func (t *timeline) breakOff(now time.Time) bool {
 	t.sorter.Flush()
-	t.drain(now)
+	t.drain(func() time.Time { return now })
 	return t.abandon(now)
 }
 

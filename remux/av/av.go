@@ -24,10 +24,10 @@ const (
 type Frame struct {
 	Kind   Kind
 	Key    bool          // a decoder can start here; true for every audio frame
+	Start  bool          // a new viewer may begin here: a key frame of video, or in sound alone now and then
 	DTS    time.Duration // decode time on the stream's own clock; never goes back within a track
 	CTS    time.Duration // PTS - DTS, exactly as the encoder sent it; 0 for audio and data
 	Time   int64         // as Sample.Time; 0 for data
-	Start  bool          // a new viewer may begin here: a key frame of video, or in sound alone now and then
 	Config *Config       // the parameters in force; a new pointer means that they changed
 	Tag    []byte        // the whole FLV tag as it goes on the wire: 11-byte header, body, 4-byte PreviousTagSize
 	Data   []byte        // the coded payload, a slice of Tag: length-prefixed NAL units, a raw AAC frame, OBUs …
