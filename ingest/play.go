@@ -140,7 +140,10 @@ func (v *view) run(peer context.Context, to *rtmp.Player) error {
 	err := v.feed.Run(ctx, to)
 	stop()
 	cancel(nil)
+	removed := s.removed.Load()
 	switch {
+	case removed != nil:
+		err = *removed
 	case peer.Err() != nil:
 		err = context.Cause(peer)
 	case errors.Is(err, io.EOF):
@@ -151,7 +154,7 @@ func (v *view) run(peer context.Context, to *rtmp.Player) error {
 	}
 	v.end(err)
 	switch {
-	case errors.Is(err, rtmp.ErrPlayed):
+	case errors.Is(err, rtmp.ErrPlayed), removed != nil:
 		return nil
 	case errors.Is(err, errShutdown):
 		s.rtmp.Stop(err, rtmp.Status{Code: rtmp.PlayEnded, Description: err.Error()})

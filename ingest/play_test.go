@@ -303,6 +303,67 @@ func TestPlayersThatDoNotAnswer(t *testing.T) {
 	}
 }
 
+// TestShedPlayers: when memory is short, of the players who do not read a tenth at a
+// time is ended, and nobody who reads.
+func TestShedPlayers(t *testing.T) {
+	t.Parallel()
+	h := playHarness(t, func(c *Config) {
+		c.WriteTimeout = time.Minute
+		c.PlayGather = 50 * time.Millisecond
+		o := remux.DefaultOptions()
+		o.MaxLag, o.Reconnect = time.Minute, 0
+		c.Registry = remux.NewRegistry(o, nil)
+	})
+	b := h.broadcast(t, "x", 0)
+	good := h.player(t, "x")
+	const dead = 12
+	for range dead {
+		e := h.dial(t)
+		_ = e.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+		e.askPlay("live", "x")
+	}
+	if n := h.Shed(); n != 0 {
+		t.Errorf("%d were ended while nobody was behind", n)
+	}
+	behind := func() (n int) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for s := range h.sessions {
+			if f := s.watched.Load(); f != nil && f.Behind() > shedAfter {
+				n++
+			}
+		}
+		return n
+	}
+	for end := time.Now().Add(30 * time.Second); behind() < dead; good.frame() {
+		if time.Now().After(end) {
+			t.Fatalf("%d are behind", behind())
+		}
+	}
+	if n := h.Shed(); n != 2 {
+		t.Errorf("of %d that do not read %d were ended, want 2", dead, n)
+	}
+	for end := time.Now().Add(20 * time.Second); h.Stats().Players > 1; good.frame() {
+		h.Shed()
+		if time.Now().After(end) {
+			t.Fatalf("%d players are there", h.Stats().Players)
+		}
+	}
+	if n := h.Shed(); n != 0 {
+		t.Errorf("%d more were ended", n)
+	}
+	good.frame()
+	if n := len(h.logged("play ended", "reason=memory")); n != dead {
+		t.Errorf("%d are logged", n)
+	}
+	b.stop()
+	_ = good.conn.Close()
+	h.idle(t)
+	if n := h.Stats().Ended[Memory]; n != dead {
+		t.Errorf("%d are counted: %v", n, h.Stats().Ended)
+	}
+}
+
 // TestSlowPlayerSkips: one that cannot keep up goes on at a key frame, and the
 // second time is closed.
 func TestSlowPlayerSkips(t *testing.T) {

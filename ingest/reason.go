@@ -20,6 +20,7 @@ const (
 	Ended       Reason = "ended"       // the stream that it played was over
 	Stopped     Reason = "stopped"     // it stopped playing, by command
 	Slow        Reason = "slow"        // it could not keep up with what it played
+	Memory      Reason = "memory"      // likewise, when memory was short
 	Closed      Reason = "closed"      // the peer closed the connection
 	Reset       Reason = "reset"       // the peer's connection broke
 	Timeout     Reason = "timeout"     // nothing came, or not what had to come
@@ -36,7 +37,7 @@ const (
 )
 
 // reasons are all of them.
-var reasons = []Reason{Unpublished, Ended, Stopped, Slow, Closed, Reset, Timeout, Refused, Protocol, Limit, Bitrate, Stream, Replaced, Kicked, Shutdown, Panicked, Other}
+var reasons = []Reason{Unpublished, Ended, Stopped, Slow, Memory, Closed, Reset, Timeout, Refused, Protocol, Limit, Bitrate, Stream, Replaced, Kicked, Shutdown, Panicked, Other}
 
 // Reasons returns all of them.
 func Reasons() []Reason { return slices.Clone(reasons) }
@@ -44,7 +45,7 @@ func Reasons() []Reason { return slices.Clone(reasons) }
 // unexpected reports whether the error says more than the reason does.
 func (r Reason) unexpected() bool {
 	switch r {
-	case Unpublished, Ended, Stopped, Slow, Closed, Reset, Timeout, Replaced, Kicked, Shutdown:
+	case Unpublished, Ended, Stopped, Slow, Memory, Closed, Reset, Timeout, Replaced, Kicked, Shutdown:
 		return false
 	}
 	return true
@@ -73,6 +74,8 @@ func reasonOf(err error) Reason {
 		return Stopped
 	case errors.Is(err, errTooSlow):
 		return Slow
+	case errors.Is(err, errMemory):
+		return Memory
 	case errors.Is(err, remux.ErrReplaced):
 		return Replaced
 	case errors.Is(err, remux.ErrKicked), errors.Is(err, errPlayerKicked):

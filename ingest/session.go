@@ -50,6 +50,7 @@ type session struct {
 	playing atomic.Bool
 	watched atomic.Pointer[feed.Feed] // nil while it does not
 	view    atomic.Pointer[view]      // likewise
+	removed atomic.Pointer[error]     // why somebody else ended that
 }
 
 // Publish decides about a publish command, and claims the name.

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"headwater/ingest/rtmp"
 	"headwater/remux"
 )
 
@@ -101,7 +100,6 @@ func (s *Server) KickPlayer(id uint64) bool {
 	if found == nil {
 		return false
 	}
-	<-found.begun
-	found.rtmp.Stop(errPlayerKicked, rtmp.Status{Code: rtmp.PlayEnded, Description: errPlayerKicked.Error()})
+	found.stopPlaying(errPlayerKicked)
 	return true
 }

@@ -111,6 +111,8 @@ func endOf(reason error) string {
 		return "ended"
 	case errors.Is(reason, fanout.ErrTooSlow), errors.Is(reason, fanout.ErrStalled):
 		return "slow"
+	case errors.Is(reason, fanout.ErrMemory):
+		return "memory"
 	case errors.Is(reason, fanout.ErrShutdown):
 		return "shutdown"
 	case errors.Is(reason, fanout.ErrPanicked):

@@ -86,6 +86,10 @@ func New(c Config) *Handler {
 // Viewers returns how many viewers of endless bodies are attached.
 func (h *Handler) Viewers() int { return h.viewers.count() }
 
+// Shed closes some of the slowest viewers of endless bodies for want of memory, and
+// returns how many (fanout.Fanout.Shed).
+func (h *Handler) Shed() int { return h.fanout.Shed() }
+
 // Shutdown waits for viewers of endless bodies, whose connections http.Server.Shutdown does
 // not know of, to read what is left of their streams (Registry.Close ends those).
 // When ctx is done first, it cuts them off and returns its error.

@@ -12,22 +12,30 @@ import (
 	"time"
 )
 
-// What is live on the heap, in hundredths of the limit: above fullAt new load is
+// What is live on the heap, in hundredths of the limit: from fullAt on new load is
 // refused, so that what is there already has the rest; below freeAt it is taken again.
+// From shedAt on the slowest viewers are closed, so that those who keep up have it, and
+// publishers.
 const (
 	fullAt = 80
 	freeAt = 75
+	shedAt = 90
 )
 
 // memoryWatch looks once a second at how much memory is in use.
 type memoryWatch struct {
 	// fixed after watchMemory
-	limit int64 // bytes; math.MaxInt64: none
-	live  func() uint64
-	log   *slog.Logger
+	limit  int64 // bytes; math.MaxInt64: none
+	live   func() uint64
+	cycles func() uint64 // how often live has been found out
+	shed   func() int    // closes some of the slowest viewers and says how many
+	log    *slog.Logger
 
-	full      atomic.Bool
-	collected time.Time // owned by run
+	full atomic.Bool
+
+	// owned by run
+	collected time.Time
+	shedIn    uint64 // cycle in which viewers were closed last
 }
 
 // watchMemory sets the limit that the garbage collector keeps to: the configured one,
@@ -44,7 +52,7 @@ func watchMemory(configured int64, log *slog.Logger) *memoryWatch {
 		limit = math.MaxInt64
 	}
 	debug.SetMemoryLimit(limit)
-	return &memoryWatch{limit: limit, live: liveMemory, log: log}
+	return &memoryWatch{limit: limit, live: liveMemory, cycles: collections, log: log}
 }
 
 // Full reports whether new load is to be refused.
@@ -85,6 +93,21 @@ func (w *memoryWatch) look(now time.Time) {
 		w.log.Info("memory again: new publishers and viewers are taken", "live", w.live(), "limit", w.limit)
 		w.full.Store(false)
 	}
+	if used >= shedAt {
+		w.relieve()
+	}
+}
+
+// relieve closes viewers, and no more before it is known what that has brought.
+func (w *memoryWatch) relieve() {
+	cycle := w.cycles()
+	if cycle == w.shedIn {
+		return
+	}
+	w.shedIn = cycle
+	if n := w.shed(); n > 0 {
+		w.log.Warn("short of memory: the slowest viewers are closed", "viewers", n, "live", w.live(), "limit", w.limit)
+	}
 }
 
 // used is what is live in hundredths of the limit.
@@ -95,4 +118,11 @@ func liveMemory() uint64 {
 	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
 	metrics.Read(s)
 	return s[0].Value.Uint64() + s[1].Value.Uint64()
+}
+
+// collections is how often garbage has been collected.
+func collections() uint64 {
+	s := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
 }

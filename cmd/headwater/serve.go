@@ -208,6 +208,7 @@ func (s *server) build(cfg *config.Config, caps connectionCaps, stdout io.Writer
 	viewers := originConfig(cfg, s.log, s.registry, s.policies, s.relays)
 	viewers.Full = s.room.Full
 	s.media = origin.New(viewers)
+	s.room.shed = func() int { return s.media.Shed() + s.rtmp.Shed() }
 	s.http = newHTTPServer(s.traffic.Handler(s.media), s.log)
 	s.plain = &http1.Server{HTTP: s.http}
 	s.web = newConnectionPool(caps.http, cfg.HTTP.MaxConnectionsPerAddress, s.log)

@@ -36,6 +36,7 @@ type Feed struct {
 	Every time.Duration
 
 	bytes, frames, skips atomic.Uint64
+	behind               atomic.Int64 // when it was in step last, ns after began; 0: it is
 }
 
 // maxBatch bounds the frames of one write.
@@ -49,6 +50,19 @@ func (f *Feed) Frames() uint64 { return f.frames.Load() }
 
 // Skips returns how often the peer was too slow.
 func (f *Feed) Skips() uint64 { return f.skips.Load() }
+
+// Behind returns how long the peer has not had all that there was. Any goroutine may
+// ask.
+func (f *Feed) Behind() time.Duration {
+	since := f.behind.Load()
+	if since == 0 {
+		return 0
+	}
+	return max(0, time.Since(began)-time.Duration(since))
+}
+
+// began is what times are counted from that others read.
+var began = time.Now()
 
 // Run sends until the stream has ended (io.EOF), the peer fails, Skipped or Tick
 // says so, or ctx is done; then it sends what is there already and returns the
@@ -132,11 +146,17 @@ func (f *Feed) send(to Writer, b remux.Batch) error {
 	if len(b.Frames) == 0 {
 		return nil
 	}
+	if f.behind.Load() == 0 {
+		f.behind.Store(int64(time.Since(began)) + 1)
+	}
 	if err := to.Add(b.Frames, f.Stream.Metadata()); err != nil {
 		return err
 	}
 	n, err := to.Flush()
 	f.bytes.Add(uint64(n))
 	f.frames.Add(uint64(len(b.Frames)))
+	if !b.More {
+		f.behind.Store(0)
+	}
 	return err
 }

@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"net"
 	"time"
 )
 
@@ -27,7 +28,11 @@ func (p *Player) Ping() error {
 
 // LimitBuffer bounds what the kernel holds for a peer that does not read.
 func (p *Player) LimitBuffer(bytes int) {
-	if c, ok := p.guard.conn.(interface{ SetWriteBuffer(int) error }); ok {
+	conn := p.guard.conn
+	if c, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
+		conn = c.NetConn()
+	}
+	if c, ok := conn.(interface{ SetWriteBuffer(int) error }); ok {
 		_ = c.SetWriteBuffer(bytes)
 	}
 }

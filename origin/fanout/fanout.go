@@ -29,11 +29,12 @@ type Fanout struct {
 	began  time.Time
 	loops  []*loop
 
-	mu     sync.Mutex
-	feeds  map[feedKey]*feed // that have viewers; guarded by mu
-	next   int               // loop that the next viewer goes to; guarded by mu
-	closed bool              // guarded by mu
-	ended  sync.WaitGroup
+	mu      sync.Mutex
+	feeds   map[feedKey]*feed    // that have viewers; guarded by mu
+	runners map[*runner]struct{} // guarded by mu
+	next    int                  // loop that the next viewer goes to; guarded by mu
+	closed  bool                 // guarded by mu
+	ended   sync.WaitGroup
 }
 
 // Viewer is who wants a stream, and how.
@@ -60,7 +61,7 @@ func New(c Config) *Fanout {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	now := time.Now()
-	f := &Fanout{config: c, began: now, feeds: map[feedKey]*feed{}}
+	f := &Fanout{config: c, began: now, feeds: map[feedKey]*feed{}, runners: map[*runner]struct{}{}}
 	if c.Gather > 0 { // turns are at the same times as those of others that gather
 		f.began = now.Add(-time.Duration(now.UnixNano()) % c.Gather)
 	}

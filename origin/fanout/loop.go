@@ -28,6 +28,7 @@ type loop struct {
 
 	mu    sync.Mutex
 	added []*viewer // guarded by mu
+	asked []func()  // guarded by mu
 
 	// owned by run
 	groups map[*feed]*group
@@ -62,6 +63,7 @@ func (l *loop) run() {
 		case <-timer.C:
 		}
 		l.take()
+		l.reply()
 		now := l.fanout.now()
 		all := now >= next || l.fanout.config.Gather == 0
 		if all {
@@ -137,7 +139,13 @@ func (l *loop) turn(feed *feed, g *group, now time.Duration, all bool) {
 	}
 	left := len(g.viewers) - gone
 	clear(g.viewers[left:])
-	if g.viewers = g.viewers[:left]; left == 0 {
+	g.viewers = g.viewers[:left]
+	l.tidy(feed, g)
+}
+
+// tidy forgets a group without viewers.
+func (l *loop) tidy(feed *feed, g *group) {
+	if len(g.viewers) == 0 {
 		g.stop()
 		delete(l.groups, feed)
 	}

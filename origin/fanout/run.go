@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
+	"maps"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,7 +22,9 @@ type Sink interface {
 // Run writes to a viewer from the caller's goroutine until the stream has ended, the
 // viewer is gone or ctx is done.
 func (f *Fanout) Run(ctx context.Context, v Viewer, to Sink) End {
-	return f.run(ctx, v, &runner{fanout: f, to: to})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return f.run(ctx, cancel, v, &runner{fanout: f, to: to})
 }
 
 // RunConn is Run for a connection that belongs to the viewer alone and is not plain
@@ -26,6 +32,7 @@ func (f *Fanout) Run(ctx context.Context, v Viewer, to Sink) End {
 func (f *Fanout) RunConn(ctx context.Context, v Viewer, conn net.Conn) End {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	boundSendBufferUnder(conn)
 	r := &runner{fanout: f, to: connSink{conn}}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // whoever waits for it goes on
 	var listening sync.WaitGroup
@@ -36,20 +43,34 @@ func (f *Fanout) RunConn(ctx context.Context, v Viewer, conn net.Conn) End {
 		defer f.survive(v.Stream, &err)
 		r.listen(conn, v.Framing == WebSocket, cancel)
 	})
-	return f.run(ctx, v, r)
+	return f.run(ctx, cancel, v, r)
 }
 
-func (f *Fanout) run(ctx context.Context, v Viewer, r *runner) End {
+func (f *Fanout) run(ctx context.Context, cancel context.CancelFunc, v Viewer, r *runner) End {
+	r.cancel = cancel
 	f.mu.Lock()
 	r.place = f.enter(feedKey{v.Stream, v.Format})
+	f.runners[r] = struct{}{}
 	f.mu.Unlock()
 	defer func() {
 		f.mu.Lock()
 		f.leave(r.feed)
+		delete(f.runners, r)
 		f.mu.Unlock()
 	}()
 	r.framing, r.lead, r.wake = v.Framing, v.Head, make(chan struct{}, 1)
-	return End{r.feed.verdict(r.try(ctx)), r.bytes, r.skips}
+	err := r.try(ctx)
+	if r.shed.Load() {
+		err = ErrMemory
+	}
+	return End{r.feed.verdict(err), r.bytes, r.skips}
+}
+
+// running returns those that have a goroutine of their own.
+func (f *Fanout) running() iter.Seq[*runner] {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Values(slices.Collect(maps.Keys(f.runners)))
 }
 
 // try is loop, but that a panic ends the viewer alone.
@@ -67,6 +88,11 @@ type runner struct {
 	wake    chan struct{}
 	lead    []byte // comes before all else
 	bufs    net.Buffers
+
+	// of Shed
+	at     atomic.Pointer[block] // last, when the newest write began
+	cancel context.CancelFunc
+	shed   atomic.Bool
 
 	mu      sync.Mutex
 	answers []byte // control frames to be sent; guarded by mu
@@ -123,6 +149,7 @@ func (r *runner) send(newest, start *block) (more bool, err error) {
 		bufs = append(bufs, r.framing.appendEnd(nil))
 	}
 	r.bufs = bufs
+	r.at.Store(r.last)
 	if len(bufs) > 1 || len(bufs[0]) > 0 {
 		if err := r.to.Send(bufs); err != nil {
 			return false, err

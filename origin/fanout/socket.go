@@ -16,6 +16,21 @@ func boundSendBuffer(fd int) {
 	_ = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer) // it does without
 }
 
+// boundSendBufferUnder is boundSendBuffer for a connection that wraps others, such as
+// TLS.
+func boundSendBufferUnder(conn net.Conn) {
+	for {
+		w, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = w.NetConn()
+	}
+	if b, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
+		_ = b.SetWriteBuffer(sendBuffer) // it does without
+	}
+}
+
 // The calls below never wait, because the sockets are non-blocking, so the scheduler
 // need not hear of them; and they go past the locks of package net, for a loop alone
 // uses and closes its connections. A full socket takes 0 bytes, which is no error.

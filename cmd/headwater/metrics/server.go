@@ -18,7 +18,7 @@ var (
 	httpSeconds  = define(prometheus.UntypedValue, "http_request_duration_seconds", "How long answers took, endless ones apart. A blocking reload takes as long as a part or a segment.", "kind")
 	httpInFlight = gauge("http_requests_in_flight", "Requests that are being answered, endless bodies apart.")
 	httpWaiting  = gauge("http_requests_blocked", "HLS requests that wait for what is not there yet.")
-	viewerEnds   = counter("http_viewers_ended_total", "Viewers of endless bodies that have gone: ended, slow, shutdown, closed.", "reason")
+	viewerEnds   = counter("http_viewers_ended_total", "Viewers of endless bodies that have gone: ended, slow, memory, shutdown, closed.", "reason")
 	viewerSkips  = counter("http_viewer_skips_total", "How often a viewer of an endless body was too slow and skipped ahead.")
 	logDropped   = counter("access_log_dropped_total", "Lines that the access log has left out.")
 
@@ -79,7 +79,7 @@ func (c *collector) http(ch chan<- prometheus.Metric) {
 	httpInFlight.send(ch, float64(c.sources.Traffic.InFlight()))
 	media := c.sources.Media()
 	httpWaiting.send(ch, float64(media.Waiting))
-	countAll(ch, viewerEnds, media.Ends, "ended", "slow", "shutdown", "closed", "panic")
+	countAll(ch, viewerEnds, media.Ends, "ended", "slow", "memory", "shutdown", "closed", "panic")
 	viewerSkips.count(ch, media.Skips)
 	logDropped.count(ch, c.sources.Log.Dropped())
 }

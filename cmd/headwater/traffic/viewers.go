@@ -235,6 +235,9 @@ type watchedConn struct {
 	closing func()
 }
 
+// NetConn returns what is underneath, for those who know its kind.
+func (c *watchedConn) NetConn() net.Conn { return c.Conn }
+
 // Close implements net.Conn.
 func (c *watchedConn) Close() error {
 	c.closing()
