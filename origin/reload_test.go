@@ -95,12 +95,13 @@ func TestReloadWaitsForWhatIsAsked(t *testing.T) {
 	whole := f.get(t, reloadPath(last+1, ""))
 	next := f.get(t, reloadPath(last+2, "&_HLS_part=0"))
 	feed(t, f.publisher, 20000, 20040) // the key frame that ends last+1
+	f.unanswered(t, whole)             // nothing follows it yet
 	f.unanswered(t, next)
+	feed(t, f.publisher, 20040, 20600)
 	res := <-whole
 	if body := res.Header.Get("Test-Body"); res.StatusCode != 200 || lastSegment([]byte(strings.ReplaceAll(body, "|", "\n"))) != last+1 {
 		t.Errorf("whole segment: %d %s", res.StatusCode, body)
 	}
-	feed(t, f.publisher, 20040, 20600)
 	res = <-next
 	if body := res.Header.Get("Test-Body"); res.StatusCode != 200 || strings.Count(body[strings.LastIndex(body, "#EXTINF"):], "#EXT-X-PART:") != 1 {
 		t.Errorf("first part: %d %s", res.StatusCode, body)

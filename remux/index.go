@@ -33,7 +33,7 @@ func (m *servedMark) raise(sequence uint64) {
 // what nobody can ask for any more.
 func (t *timeline) evict(held []*Segment, now time.Time) []*Segment {
 	from := t.windowStart(held)
-	retention := t.options.Window + 3*t.cutter.Target
+	retention := t.options.Window + 3*t.cutter.Target + t.cutter.PartTarget // for trails
 	served := t.served.sequence.Load()
 	gone := 0
 	for i, s := range held[:from] {
@@ -85,6 +85,9 @@ type Index struct {
 	modified time.Time
 	epoch    string // of what comes next
 	served   *servedMark
+
+	whole  []*Segment // what the fMP4 playlist shows, …
+	parted *Segment   // … and the segment whose parts stand behind them
 
 	gaps              []hls.Entry
 	gapsDiscontinuity uint64
@@ -138,7 +141,27 @@ func (t *timeline) index(now time.Time, ended bool) *Index {
 			init:                  o.init,
 		}
 	}
+	ix.whole, ix.parted = ix.Segments, ix.Open
+	if n := len(t.held) - 1; t.trails() {
+		ix.whole, ix.parted = t.held[t.windowStart(t.held[:n]):n], t.held[n]
+	}
 	return ix
+}
+
+// trails says whether the fMP4 playlist shows the newest segment as its parts alone: as
+// long as the next one has begun and has no part yet. A list that ends with a whole
+// segment and a hint makes video.js repeat the question that it is the answer to
+// (VHS 3.17, addLLHLSQueryDirectives). Browsers keep that answer for six target
+// durations, and so long it would stand still. What was shown whole stays so.
+func (t *timeline) trails() bool {
+	n := len(t.held)
+	if n == 0 {
+		return false
+	}
+	newest := t.held[n-1]
+	beginning := t.open != nil && len(t.open.Parts) == 0 && n-t.listed > 1
+	newest.whole = newest.whole || !beginning
+	return !newest.whole
 }
 
 // Quiet is how long ago the index became what it is, 0 where nothing is expected any
@@ -161,16 +184,16 @@ func (ix *Index) Reached(sequence uint64, part int) bool {
 	if len(ix.Segments) == 0 {
 		return false
 	}
-	newest := ix.newest()
+	newest, open := ix.whole[len(ix.whole)-1], ix.parted
 	if sequence < newest.Sequence {
 		return true
 	}
 	parts := 0
-	if ix.Open != nil {
-		parts = len(ix.Open.Parts)
+	if open != nil {
+		parts = len(open.Parts)
 	}
 	if sequence == newest.Sequence {
-		return part < len(newest.Parts) || parts > 0
+		return part < 0 || parts > 0 || open == nil && part < len(newest.Parts)
 	}
 	return sequence == newest.Sequence+1 && part >= 0 && part < parts
 }
@@ -186,14 +209,14 @@ func (ix *Index) Beyond(sequence uint64, part int) bool {
 	if ix.PartTarget > 0 {
 		ahead = max(ahead, int((3*time.Second+ix.PartTarget-1)/ix.PartTarget))
 	}
-	next := ix.newest().Sequence + 1
+	next, open := ix.whole[len(ix.whole)-1].Sequence+1, ix.parted
 	switch {
 	case sequence > next+1:
 		return true
 	case sequence < next:
 		return false
-	case sequence == next && ix.Open != nil:
-		return part >= len(ix.Open.Parts)+ahead
+	case sequence == next && open != nil:
+		return part >= len(open.Parts)+ahead
 	}
 	return part >= ahead
 }

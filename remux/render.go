@@ -120,9 +120,12 @@ func (ix *Index) renderPlaylist(f Format, delta bool, gaps []hls.Entry) (*Object
 	return newText(text, modified)
 }
 
-// carried are the newest listed segments up to the one that a format cannot carry:
-// codecs may have changed within the window.
+// carried are the segments that a format's playlist lists whole: the newest ones up to
+// one that it cannot carry, as codecs may have changed within the window.
 func (ix *Index) carried(f Format) []*Segment {
+	if f == FMP4 { // it carries all
+		return ix.whole
+	}
 	for i := len(ix.Segments) - 1; i > 0; i-- {
 		if f.Supports(ix.Segments[i-1].Config) != nil {
 			return ix.Segments[i:]
@@ -151,18 +154,18 @@ func (ix *Index) addLowLatency(m *hls.Media) {
 	m.PartTarget = ix.PartTarget
 	m.Hint = partName(ix.epoch, ix.NextPart)
 	var behind time.Duration
-	if ix.Open != nil {
-		open := ix.entry(ix.Open, FMP4)
-		open.Parts = ix.parts(ix.Open)
+	if ix.parted != nil {
+		open := ix.entry(ix.parted, FMP4)
+		open.Parts = ix.parts(ix.parted)
 		m.Open = &open
-		m.Independent = m.Independent && ix.Open.Independent
-		for _, p := range ix.Open.Parts {
+		m.Independent = m.Independent && ix.parted.Independent
+		for _, p := range ix.parted.Parts {
 			behind += p.Duration
 		}
 	}
-	for i := len(ix.Segments) - 1; i >= 0 && behind < 3*ix.Target; i-- {
-		m.Entries[len(m.Entries)-len(ix.Segments)+i].Parts = ix.parts(ix.Segments[i])
-		behind += ix.Segments[i].Duration
+	for i := len(ix.whole) - 1; i >= 0 && behind < 3*ix.Target; i-- {
+		m.Entries[len(m.Entries)-len(ix.whole)+i].Parts = ix.parts(ix.whole[i])
+		behind += ix.whole[i].Duration
 	}
 }
 

@@ -34,6 +34,7 @@ type Segment struct {
 	extra     uint64      // discontinuities that only MPEG-TS has had, that one counted
 	fmp4, ts  lazy
 	retiredAt time.Time // owned by the timeline: when it left the playlist
+	whole     bool      // owned by the timeline: a playlist has had its EXTINF
 }
 
 // cost is the memory that a segment takes, about.

@@ -48,7 +48,7 @@ var partFaults = []fault{
 	{rule: "ll.part-sum", name: "12 ms missing", plant: func(f *faulty) {
 		e := f.quiet("fmp4")
 		f.text("fmp4", func(s string) string { return stretch(s, e.parts[len(e.parts)-1].URI, -12*ms) })
-	}},
+	}, also: []string{"ll.part-window"}}, // while the part is the last of all, the list is shorter by it
 	{rule: "ll.first-part-tags", name: "time behind the part", plant: func(f *faulty) {
 		s := f.state("fmp4", func(s *state) bool { return s.m.OpenParts() > 0 })
 		time := "#EXT-X-PROGRAM-DATE-TIME:" + s.m.Open.PDTForm + "\n"

@@ -108,19 +108,14 @@ func (r *Recorder) probeWaiting(ctx context.Context) {
 	})
 	wg.Go(func() {
 		r.together(ctx, "delta", 2, func(i int) string {
-			return fmt.Sprintf("_HLS_msn=%d&_HLS_part=1", last+1) + []string{"", "&_HLS_skip=v2"}[i]
+			return fmt.Sprintf("_HLS_msn=%d&_HLS_part=3", last+1) + []string{"", "&_HLS_skip=v2"}[i]
 		})
 	})
-	wg.Go(func() { // the moment at which a segment is closed and the next has no part
-		fresh := func(m *Media) bool { return m.Last() > last && m.OpenParts() == 0 }
-		if !r.AwaitState(ctx, "fmp4", fresh) {
-			return
-		}
-		m := r.State("fmp4")
-		if s := m.Find(m.Last()); s != nil && len(s.Parts) > 0 {
-			r.Ask(ctx, "reload-past-end", fmt.Sprintf("_HLS_msn=%d&_HLS_part=%d", m.Last(), len(s.Parts)))
-		}
-	})
+	if s := m.Find(last); s != nil && len(s.Parts) > 0 { // segments have about as many parts each
+		wg.Go(func() {
+			r.Ask(ctx, "reload-past-end", fmt.Sprintf("_HLS_msn=%d&_HLS_part=%d", last+1, len(s.Parts)))
+		})
+	}
 	wg.Wait()
 }
 

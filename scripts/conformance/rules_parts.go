@@ -211,13 +211,10 @@ func checkPartRetention(v *view, r *report) {
 	var before map[string]bool
 	for _, s := range n.states {
 		now := map[string]bool{}
-		for _, seg := range s.full.Segments {
+		for _, seg := range s.m.Segments { // what a delta update skips is older than any part in the list
 			for _, p := range seg.Parts {
 				now[p.URI] = true
 			}
-		}
-		if s.m.Skipped > 0 { // says nothing of what it leaves out
-			continue
 		}
 		for uri := range before {
 			if !now[uri] && gone[uri].IsZero() {
