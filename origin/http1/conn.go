@@ -59,7 +59,7 @@ func newConn(l *listener, s socket, raw syscall.RawConn) *conn {
 func (c *conn) serve() {
 	defer c.server.remove(c)
 	defer c.survive()
-	_ = c.SetReadDeadline(c.began.Add(c.server.HTTP.ReadHeaderTimeout))
+	c.mayWait(c.began, c.server.HTTP.ReadHeaderTimeout)
 	for {
 		size, err := c.receive()
 		if err != nil {
@@ -130,11 +130,20 @@ func (c *conn) answer(size int) (again bool) {
 		return false
 	}
 	c.state.Store(idle)
-	if idleFor := c.server.HTTP.IdleTimeout; now.Sub(c.renewed) > idleFor/8 {
+	if wait := c.server.HTTP.IdleTimeout; now.Sub(c.renewed) > wait/8 {
 		c.renewed = now
-		_ = c.SetReadDeadline(now.Add(idleFor))
+		c.mayWait(now, wait)
 	}
 	return true
+}
+
+// mayWait bounds how long a request may be waited for; 0 is for ever.
+func (c *conn) mayWait(from time.Time, d time.Duration) {
+	deadline := from.Add(d)
+	if d == 0 {
+		deadline = time.Time{}
+	}
+	_ = c.SetReadDeadline(deadline)
 }
 
 // survive is to be deferred: a panic ends the connection alone.

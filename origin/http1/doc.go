@@ -2,7 +2,7 @@
 //
 // An HLS edge sends short GETs, one behind the other, on connections that it keeps.
 // For those a loop reads the head, calls the handler and writes the answer: three
-// system calls a request, and five allocations of what the handler may look at.
+// system calls a request, and a few allocations of what the handler may look at.
 // Whatever is not such a request, from HTTP/1.0 to a body, an escape in the path or
 // a head that comes in pieces, is net/http's: the connection goes there, with what
 // was read of it, and stays. So there is one handler and one set of headers, the
