@@ -17,7 +17,8 @@ import (
 // until one has gone on for a second without the other, so that the stream's
 // first Config is right. A Config changes only where a decoder can start, at a
 // video key frame, or at any frame if there is no video: until then, frames of
-// the track that changed are dropped.
+// the track that changed are dropped, but for those that say themselves how they are
+// to be decoded.
 type Publisher struct {
 	stream  *Stream
 	evicted func(error)
@@ -331,7 +332,7 @@ func (p *Publisher) accept(m message) error {
 		p.switchConfig(m.dts)
 	}
 	t.keyed = t.keyed || key
-	if t.next != nil || !t.keyed {
+	if t.next != nil && !t.goesOn() || !t.keyed {
 		p.stats.BeforeHeader++
 		return nil
 	}

@@ -122,6 +122,12 @@ func (t *intake) learn(m message) error {
 	return nil
 }
 
+// goesOn says that frames of the track that takes over may come before it does: a
+// decoder finds in each how many channels it has, and they last as long as before.
+func (t *intake) goesOn() bool {
+	return t.track != nil && selfDescribing(t.track.Codec) && t.track.Codec == t.next.Codec && t.track.SampleRate == t.next.SampleRate
+}
+
 // describes returns those bits of a frame's header that say how to decode it, and
 // not how long it is: what is equal needs no second look.
 func describes(c av.Codec, data []byte) uint64 {
