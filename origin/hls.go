@@ -1,7 +1,6 @@
 package origin
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"path"
@@ -20,7 +19,7 @@ const (
 var contentTypes = map[string]string{".ts": "video/mp2t", ".m4s": "video/mp4", ".mp4": "video/mp4"}
 
 func (h *Handler) multivariant(w http.ResponseWriter, r *http.Request, s *remux.Stream, f remux.Format) error {
-	ix, err := h.started(r.Context(), s)
+	ix, err := h.started(r, s)
 	if err != nil {
 		return err
 	}
@@ -37,13 +36,13 @@ func (h *Handler) media(w http.ResponseWriter, r *http.Request, s *remux.Stream,
 	if err != nil {
 		return err
 	}
-	ix, err := h.started(r.Context(), s)
+	ix, err := h.started(r, s)
 	if err != nil {
 		return err
 	}
 	cache := playlistCache(ix)
 	if d.blocking && f == remux.FMP4 && !ix.Ended {
-		if ix, err = h.block(r.Context(), s, ix, d); err != nil {
+		if ix, err = h.block(r, s, ix, d); err != nil {
 			return err
 		}
 		cache = maxAge(int(6 * ix.Target / time.Second))
@@ -60,7 +59,7 @@ func (h *Handler) object(w http.ResponseWriter, r *http.Request, s *remux.Stream
 	ix := s.Index()
 	if number, ok := ix.Hinted(f, file); ok {
 		var err error
-		ix, err = h.wait(r.Context(), s, 3*max(ix.Target, time.Second), func(ix *remux.Index) bool { return ix.NextPart > number || ix.Ended })
+		ix, err = h.wait(r, s, 3*max(ix.Target, time.Second), func(ix *remux.Index) bool { return ix.NextPart > number || ix.Ended })
 		if err != nil {
 			return err
 		}
@@ -76,7 +75,7 @@ func (h *Handler) object(w http.ResponseWriter, r *http.Request, s *remux.Stream
 // started returns the index once it has a segment. A request for a stream that is
 // just starting is held for a bounded time and not failed; one for a stream that has
 // gone stale fails, so that a cache turns to another origin.
-func (h *Handler) started(ctx context.Context, s *remux.Stream) (*remux.Index, error) {
+func (h *Handler) started(r *http.Request, s *remux.Stream) (*remux.Index, error) {
 	ix := s.Index()
 	if h.config.Stale > 0 && ix.Quiet() > h.config.Stale {
 		return nil, unavailable("the publisher is silent")
@@ -84,7 +83,7 @@ func (h *Handler) started(ctx context.Context, s *remux.Stream) (*remux.Index, e
 	if len(ix.Segments) > 0 || ix.Ended || h.config.StartHold <= 0 {
 		return ix, nil
 	}
-	started, err := h.wait(ctx, s, h.config.StartHold, func(ix *remux.Index) bool { return len(ix.Segments) > 0 || ix.Ended })
+	started, err := h.wait(r, s, h.config.StartHold, func(ix *remux.Index) bool { return len(ix.Segments) > 0 || ix.Ended })
 	var late *problem
 	if errors.As(err, &late) {
 		return ix, nil // the answer is what there is

@@ -34,7 +34,7 @@ func (h *Handler) liveOf(w http.ResponseWriter, r *http.Request, app, name strin
 	if err != nil {
 		return err
 	}
-	s, err := h.wanted(r.Context(), app, name)
+	s, err := h.wanted(r, app, name)
 	if err != nil {
 		done(PlayEnd{Reason: "refused"})
 		return err
@@ -45,6 +45,7 @@ func (h *Handler) liveOf(w http.ResponseWriter, r *http.Request, app, name strin
 func (h *Handler) live(w http.ResponseWriter, r *http.Request, s *remux.Stream, l live, done func(PlayEnd)) error {
 	if r.Method == http.MethodHead {
 		liveHeader(w.Header(), l)
+		allowTime(w, 0)
 		w.WriteHeader(http.StatusOK)
 		done(PlayEnd{Reason: "head"})
 		return nil

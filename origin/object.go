@@ -35,17 +35,16 @@ func serve(w http.ResponseWriter, r *http.Request, o *remux.Object, contentType,
 	} else {
 		header["Accept-Ranges"] = acceptBytes
 	}
+	if values := r.Header["Range"]; len(values) > 0 && (len(values) > 1 || !usableRange(values[0])) {
+		r.Header.Del("Range") // the whole body is the simpler right answer
+	}
+	allowTime(w, len(body))
 	if conditional(r) {
 		delete(header, "Content-Length")
-		if strings.Contains(r.Header.Get("Range"), ",") {
-			r.Header.Del("Range") // several ranges: the whole body is the simpler right answer
-		}
-		allowTime(w, len(body))
 		http.ServeContent(w, r, "", o.Modified, bytes.NewReader(body))
 		return
 	}
 	if r.Method != http.MethodHead {
-		allowTime(w, len(body))
 		if sender, ok := w.(http1.FileSender); ok && !packed {
 			if f := o.File(); f != nil {
 				if _, err := sender.SendFile(f, len(body)); !errors.Is(err, errors.ErrUnsupported) {

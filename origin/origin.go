@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"headwater/origin/fanout"
@@ -63,18 +62,15 @@ type Handler struct {
 	fanout  *fanout.Fanout
 	viewers gate         // of endless bodies
 	ends    ends         // of their viewers
-	waiting atomic.Int64 // HLS requests that wait for what is not there yet
+	waiting *waitingRoom // HLS requests that wait for what is not there yet
 
 	base   context.Context // ends with Shutdown
 	cancel context.CancelFunc
 }
 
-// maxWaiting bounds the HLS requests that wait at one time.
-const maxWaiting = 20000
-
 // New returns a Handler. Shutdown ends what it has started.
 func New(c Config) *Handler {
-	h := &Handler{config: c, log: c.Logger, viewers: gate{limit: c.MaxViewers}}
+	h := &Handler{config: c, log: c.Logger, viewers: gate{limit: c.MaxViewers}, waiting: newWaitingRoom()}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -133,9 +129,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		header["Access-Control-Allow-Origin"] = []string{h.config.CORSOrigin}
 		header["Access-Control-Expose-Headers"] = exposed
 	}
+	refused := admit(w, r)
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 	case http.MethodOptions:
+		allowTime(w, 0)
 		header.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
 		header.Set("Access-Control-Allow-Headers", "Range, If-Range, If-None-Match, If-Modified-Since, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status")
 		header.Set("Access-Control-Max-Age", "86400")
@@ -145,6 +143,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		header.Set("Allow", "GET, HEAD, OPTIONS")
 		h.fail(w, r, &problem{status: http.StatusMethodNotAllowed, cache: "public, max-age=1", reason: "only GET, HEAD and OPTIONS are answered here"})
+		return
+	}
+	if refused != nil {
+		h.fail(w, r, refused)
 		return
 	}
 	r = withPathToken(r)
@@ -210,7 +212,7 @@ func (h *Handler) routeStream(w http.ResponseWriter, r *http.Request, app, file 
 	if _, err := h.allowed(r, app, name, "hls"); err != nil {
 		return err
 	}
-	s, err := h.wanted(r.Context(), app, name)
+	s, err := h.wanted(r, app, name)
 	if err != nil {
 		return err
 	}
@@ -221,7 +223,7 @@ func (h *Handler) mediaOf(w http.ResponseWriter, r *http.Request, app, name stri
 	if _, err := h.allowed(r, app, name, "hls"); err != nil {
 		return err
 	}
-	s, err := h.wanted(r.Context(), app, name)
+	s, err := h.wanted(r, app, name)
 	if err != nil {
 		return err
 	}
@@ -245,13 +247,13 @@ var errNoStream = notFound("no such stream")
 
 // wanted looks up a stream that somebody wants to watch, and has it fetched if it can
 // be.
-func (h *Handler) wanted(ctx context.Context, app, name string) (*remux.Stream, error) {
+func (h *Handler) wanted(r *http.Request, app, name string) (*remux.Stream, error) {
 	s, err := h.stream(app, name)
 	if h.config.Demand != nil && (s != nil || errors.Is(err, errNoStream)) {
-		s, err = h.demand(ctx, remux.Name{App: app, Stream: name}, s)
+		s, err = h.demand(r, remux.Name{App: app, Stream: name}, s)
 	}
 	if errors.Is(err, errNoStream) && h.config.Registry.Expects(remux.Name{App: app, Stream: name}) {
-		s, err = h.expected(ctx, remux.Name{App: app, Stream: name})
+		s, err = h.expected(r, remux.Name{App: app, Stream: name})
 	}
 	if err != nil {
 		return nil, err
@@ -262,39 +264,39 @@ func (h *Handler) wanted(ctx context.Context, app, name string) (*remux.Stream, 
 
 // expected waits for a stream that was there before the server was restarted: to some
 // players two or three errors are the end.
-func (h *Handler) expected(ctx context.Context, name remux.Name) (*remux.Stream, error) {
-	if h.waiting.Add(1) > maxWaiting {
-		h.waiting.Add(-1)
-		return nil, unavailable("too many requests wait already")
+func (h *Handler) expected(r *http.Request, name remux.Name) (*remux.Stream, error) {
+	leave, err := h.waiting.enter(r.RemoteAddr)
+	if err != nil {
+		return nil, err
 	}
-	defer h.waiting.Add(-1)
-	limited, cancel := context.WithTimeout(ctx, h.config.StartHold)
+	defer leave()
+	ctx, cancel := context.WithTimeout(r.Context(), h.config.StartHold)
 	defer cancel()
 	defer context.AfterFunc(h.base, cancel)()
-	r := h.config.Registry
-	_, _ = r.Begun().Wait(limited, func(uint64) bool { return r.Stream(name) != nil }) // it is there now or it is not
-	if s := r.Stream(name); s != nil {
+	all := h.config.Registry
+	_, _ = all.Begun().Wait(ctx, func(uint64) bool { return all.Stream(name) != nil }) // it is there now or it is not
+	if s := all.Stream(name); s != nil {
 		return s, nil
 	}
-	if err := ctx.Err(); err != nil {
+	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
 	return nil, errNoStream
 }
 
 // demand returns s if it has a publisher, else what Demand says, else s again.
-func (h *Handler) demand(ctx context.Context, name remux.Name, s *remux.Stream) (*remux.Stream, error) {
+func (h *Handler) demand(r *http.Request, name remux.Name, s *remux.Stream) (*remux.Stream, error) {
 	if s != nil {
 		if live, _ := s.Live(); live {
 			return s, nil
 		}
 	}
-	if h.waiting.Add(1) > maxWaiting {
-		h.waiting.Add(-1)
-		return nil, unavailable("too many requests wait already")
+	leave, err := h.waiting.enter(r.RemoteAddr)
+	if err != nil {
+		return nil, err
 	}
-	defer h.waiting.Add(-1)
-	ctx, cancel := context.WithTimeout(ctx, h.config.StartHold)
+	defer leave()
+	ctx, cancel := context.WithTimeout(r.Context(), h.config.StartHold)
 	defer cancel()
 	if fetched := h.config.Demand(ctx, name); fetched != nil {
 		return fetched, nil
@@ -322,6 +324,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.retry != "" {
 		header.Set("Retry-After", p.retry)
 	}
+	allowTime(w, 0)
 	w.WriteHeader(p.status)
 	if r.Method != http.MethodHead {
 		_, _ = fmt.Fprintln(w, p.reason) // the client may have left: nobody to tell

@@ -215,6 +215,15 @@ func TestConditionalAndRange(t *testing.T) {
 		{"Range", "bytes=100-", 206, body[100:]},
 		{"Range", "bytes=0-1,5-6", 200, body},
 		{"Range", "bytes=999999999-", 416, nil},
+		{"Range", "bytes=0-99999999999999999999", 200, body},
+		{"Range", "bytes=" + strings.Repeat("0-0,", 2000) + "0-0", 200, body},
+		{"Range", "bytes=5-2", 200, body},
+		{"Range", "bytes=-", 200, body},
+		{"Range", "bytes=--5", 200, body},
+		{"Range", "bytes=a-b", 200, body},
+		{"Range", "bytes 0-5", 200, body},
+		{"Range", "items=0-5", 200, body},
+		{"Range", "nonsense", 200, body},
 	}
 	for _, test := range tests {
 		res, got := f.do(t, "GET", path, test.name, test.value)
@@ -309,7 +318,7 @@ func TestHeldWhileStarting(t *testing.T) {
 			answers <- answer{res.StatusCode, string(body)}
 		}()
 	}
-	for f.handler.waiting.Load() < 2 {
+	for f.handler.waiting.count() < 2 {
 		time.Sleep(time.Millisecond)
 	}
 	feed(t, f.publisher, 1000, 2100)

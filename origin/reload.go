@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"headwater/remux"
@@ -30,7 +31,10 @@ func parseReload(raw string) (reload, error) {
 	if raw == "" {
 		return d, nil
 	}
-	query, _ := url.ParseQuery(raw) // what cannot be read belongs to somebody else
+	query, err := url.ParseQuery(raw)
+	if err != nil && unreadable(raw) {
+		return d, malformed("a delivery directive cannot be read")
+	}
 	msn, part := query["_HLS_msn"], query["_HLS_part"]
 	if len(msn) > 1 || len(part) > 1 {
 		return d, malformed("a delivery directive is given twice")
@@ -44,7 +48,6 @@ func parseReload(raw string) (reload, error) {
 		}
 		return d, nil
 	}
-	var err error
 	d.blocking = true
 	if d.sequence, err = parseInteger(msn[0], 64); err != nil {
 		return d, malformed("_HLS_msn is not a number")
@@ -59,6 +62,17 @@ func parseReload(raw string) (reload, error) {
 	return d, nil
 }
 
+// unreadable reports whether a directive is among what cannot be read of a query. All
+// else belongs to somebody else.
+func unreadable(raw string) bool {
+	for pair := range strings.SplitSeq(raw, "&") {
+		if _, err := url.ParseQuery(pair); err != nil && strings.HasPrefix(pair, "_HLS_") {
+			return true
+		}
+	}
+	return false
+}
+
 // parseInteger reads a decimal-integer of the protocol (4.2): digits alone.
 func parseInteger(s string, bits int) (uint64, error) {
 	if s == "" || s[0] == '+' {
@@ -69,24 +83,25 @@ func parseInteger(s string, bits int) (uint64, error) {
 
 // block waits until the playlist has what the client asks for, at most three
 // target durations. It returns the index that has.
-func (h *Handler) block(ctx context.Context, s *remux.Stream, ix *remux.Index, d reload) (*remux.Index, error) {
+func (h *Handler) block(r *http.Request, s *remux.Stream, ix *remux.Index, d reload) (*remux.Index, error) {
 	if ix.Beyond(d.sequence, d.part) {
 		return nil, malformed("the playlist is not that far by a good while")
 	}
 	if len(ix.Segments) == 0 || ix.Reached(d.sequence, d.part) {
 		return ix, nil
 	}
-	return h.wait(ctx, s, 3*ix.Target, func(ix *remux.Index) bool { return ix.Reached(d.sequence, d.part) })
+	return h.wait(r, s, 3*ix.Target, func(ix *remux.Index) bool { return ix.Reached(d.sequence, d.part) })
 }
 
 // wait waits for the index to become what a client has asked for, and answers 503
 // where it does not in time.
-func (h *Handler) wait(ctx context.Context, s *remux.Stream, limit time.Duration, ok func(*remux.Index) bool) (*remux.Index, error) {
-	if h.waiting.Add(1) > maxWaiting {
-		h.waiting.Add(-1)
-		return nil, unavailable("too many requests wait")
+func (h *Handler) wait(r *http.Request, s *remux.Stream, limit time.Duration, ok func(*remux.Index) bool) (*remux.Index, error) {
+	leave, err := h.waiting.enter(r.RemoteAddr)
+	if err != nil {
+		return nil, err
 	}
-	defer h.waiting.Add(-1)
+	defer leave()
+	ctx := r.Context()
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer context.AfterFunc(h.base, cancel)()

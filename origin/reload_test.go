@@ -52,6 +52,15 @@ func TestReloadAnswers(t *testing.T) {
 		{"/live/x/fmp4/index.m3u8?_HLS_msn=1e3", 400, plain},
 		{"/live/x/fmp4/index.m3u8?_HLS_msn=99999999999999999999999", 400, plain},
 		{"/live/x/fmp4/index.m3u8?_HLS_msn=1&_HLS_msn=2", 400, plain},
+		{reloadPath(last, "&_HLS_part=0&_HLS_part=0"), 400, plain},
+		{"/live/x/fmp4/index.m3u8?_HLS_msn=%zz", 400, plain},
+		{"/live/x/fmp4/index.m3u8?_HLS_msn=1;_HLS_part=2", 400, plain},
+		{"/live/x/fmp4/index.m3u8?other=%zz&a;b", 200, plain},
+		{"/live/x/fmp4/index.m3u8?_HLS_msn=18446744073709551615", 400, plain},
+		{"/live/x/fmp4/index.m3u8?_HLS_msn=18446744073709551616", 400, plain},
+		{reloadPath(last, "&_HLS_part=-1"), 400, plain},
+		{reloadPath(last+1, "&_HLS_part=4294967296"), 400, plain},
+		{reloadPath(last+1, "&_HLS_part=2147483647"), 400, plain},
 		{reloadPath(last, "&_HLS_part=x"), 400, plain},
 	}
 	for _, test := range tests {
@@ -66,13 +75,13 @@ func TestReloadAnswers(t *testing.T) {
 func (f *fixture) get(t *testing.T, path string) <-chan *http.Response {
 	t.Helper()
 	answered := make(chan *http.Response, 1)
-	before := f.handler.waiting.Load()
+	before := f.handler.waiting.count()
 	go func() {
 		res, body := f.do(t, "GET", path)
 		res.Header.Set("Test-Body", strings.ReplaceAll(string(body), "\n", "|"))
 		answered <- res
 	}()
-	for f.handler.waiting.Load() == before {
+	for f.handler.waiting.count() == before {
 		time.Sleep(time.Millisecond)
 	}
 	return answered

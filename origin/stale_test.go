@@ -73,7 +73,7 @@ func TestStreamIsExpectedAfterRestart(t *testing.T) {
 		_ = res.Body.Close()
 		answer <- res.StatusCode
 	}()
-	for h.waiting.Load() == 0 {
+	for h.waiting.count() == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	if p, err = after.Publish(remux.Name{App: "live", Stream: "x"}, remux.Claim{}); err != nil {

@@ -15,7 +15,7 @@ type Stats struct {
 
 // Stats returns the counts so far.
 func (h *Handler) Stats() Stats {
-	s := Stats{Viewers: h.viewers.count(), Waiting: int(h.waiting.Load())}
+	s := Stats{Viewers: h.viewers.count(), Waiting: h.waiting.count()}
 	h.ends.mu.Lock()
 	defer h.ends.mu.Unlock()
 	s.Ends, s.Skips = maps.Clone(h.ends.reasons), h.ends.skips
