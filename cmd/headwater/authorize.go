@@ -27,9 +27,9 @@ const (
 
 // newPolicy returns who may publish and play, and what the banner says about it.
 // before is the policy that it replaces, nil at the start.
-func newPolicy(cfg *config.Config, log *slog.Logger, kept *access.KeyStore, before *access.Policy) (*access.Policy, banner, error) {
+func newPolicy(cfg *config.Config, log *slog.Logger, kept *access.KeyStore, before *access.Policy, transport func(http.RoundTripper) http.RoundTripper) (*access.Policy, banner, error) {
 	c := cfg.Access()
-	o := access.Options{Logger: log, TokenKeyFile: filepath.Join(cfg.Data, tokenKeyFile), Kept: kept, Before: before}
+	o := access.Options{Logger: log, TokenKeyFile: filepath.Join(cfg.Data, tokenKeyFile), Kept: kept, Before: before, Transport: transport}
 	about := banner{asksForKey: cfg.Publish.Key != ""}
 	if !c.Decides() {
 		about.keyPath = filepath.Join(cfg.Data, publishKeyFile)

@@ -76,7 +76,7 @@ func TestAuthorizePlay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, about, err := newPolicy(&cfg, nil, nil, nil)
+	p, about, err := newPolicy(&cfg, nil, nil, nil, nil)
 	if err != nil || !about.keyMade {
 		t.Fatal(err, about.keyMade)
 	}

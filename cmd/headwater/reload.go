@@ -56,7 +56,7 @@ func (s *server) prepare() (done admin.Reloaded, apply func(), err error) {
 	if err != nil {
 		return done, nil, err
 	}
-	policy, about, err := newPolicy(next, s.log, s.keys, s.policies.now())
+	policy, about, err := newPolicy(next, s.log, s.keys, s.policies.now(), s.tracing.Callbacks())
 	if err != nil {
 		return done, nil, err
 	}

@@ -20,6 +20,7 @@ import (
 	"headwater/cmd/headwater/access"
 	"headwater/cmd/headwater/config"
 	"headwater/cmd/headwater/handover"
+	"headwater/cmd/headwater/tracing"
 	"headwater/cmd/headwater/traffic"
 	"headwater/ingest"
 	"headwater/ingest/relay"
@@ -76,7 +77,8 @@ type server struct {
 	before   *handover.Predecessor                    // nil: this process takes over from nobody
 	program  string                                   // what was started
 	manager  manager
-	limit    uint64 // on descriptors
+	tracing  *tracing.Tracing // nil: nothing is traced
+	limit    uint64           // on descriptors
 	ls       listeners
 	certs    certificates
 	keys     *access.KeyStore
@@ -166,13 +168,21 @@ func (s *server) open(ctx context.Context, cfg *config.Config) (about banner, ca
 		s.ls.close()
 		return about, caps, err
 	}
-	policy, about, err := newPolicy(cfg, s.log, s.keys, nil)
+	b := buildInfo()
+	s.tracing, err = tracing.New(tracing.Config{
+		Endpoint: cfg.Tracing.Endpoint, OneIn: cfg.Tracing.OneIn, Version: b.Version, Logger: s.log,
+		Known: func(name remux.Name) bool { return s.registry.Stream(name) != nil },
+	})
+	if err != nil {
+		s.ls.close()
+		return about, caps, err
+	}
+	policy, about, err := newPolicy(cfg, s.log, s.keys, nil, s.tracing.Callbacks())
 	if err != nil {
 		s.ls.close()
 		return about, caps, err
 	}
 	s.policies, about.listeners = newPolicies(policy), s.ls
-	b := buildInfo()
 	s.log.Info("starting", "version", b.Version, "commit", b.Commit, "descriptors", s.limit, "rtmp_connections", caps.rtmp, "http_connections", caps.http)
 	for _, l := range s.ls.all() {
 		s.log.Info("listening", "addr", l.Addr().String(), "proto", l.proto)
@@ -196,6 +206,7 @@ func (s *server) build(cfg *config.Config, caps connectionCaps, stdout io.Writer
 	}
 	publishers := ingestConfig(cfg, s.log, s.registry, s.policies, s.relays, caps)
 	publishers.Full = s.room.Full
+	publishers.Authorize = s.tracing.Publish(publishers.Authorize)
 	if s.rtmp, err = ingest.New(publishers); err != nil {
 		return err
 	}
@@ -205,6 +216,7 @@ func (s *server) build(cfg *config.Config, caps connectionCaps, stdout io.Writer
 		}
 	}
 	s.traffic = traffic.New(s.access, cfg.HTTP.TrustedProxies)
+	s.traffic.Trace(s.tracing.Requests())
 	viewers := originConfig(cfg, s.log, s.registry, s.policies, s.relays)
 	viewers.Full = s.room.Full
 	s.media = origin.New(viewers)
@@ -224,6 +236,7 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second, // with the body, which only the admin listener reads
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(httpErrors{log.Handler()}, slog.LevelWarn),

@@ -49,6 +49,7 @@ func (s *server) shutdown(next *handover.Successor) (err error) {
 		_ = s.plain.Close()
 	}
 	s.policies.close(ctx)
+	s.tracing.Close(ctx)
 	s.access.Close()
 	_ = s.admin.Close()
 	s.settle()

@@ -26,29 +26,36 @@ type answer struct {
 	body     []byte
 }
 
+// wrapper is the type of Options.Transport.
+type wrapper = func(http.RoundTripper) http.RoundTripper
+
 // newClient returns a client for the URLs of a configuration. It follows no
 // redirect and uses no proxy, so that it connects to nothing but the host that
 // the operator named; and where that name leads to the link-local or metadata
 // addresses of a cloud, it does not connect unless one of hosts is that very
 // address.
-func newClient(hosts ...string) *http.Client {
+func newClient(wrap wrapper, hosts ...string) *http.Client {
 	dialer := &net.Dialer{
 		Timeout: 3 * time.Second,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 			return checkAddress(address, hosts)
 		},
 	}
+	var transport http.RoundTripper = &http.Transport{
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    3 * time.Second,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    maxInFlight,
+		IdleConnTimeout:        time.Minute,
+		MaxResponseHeaderBytes: 16 << 10,
+		DisableCompression:     true, // 64 KB stay 64 KB
+	}
+	if wrap != nil {
+		transport = wrap(transport)
+	}
 	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:            dialer.DialContext,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:    3 * time.Second,
-			ForceAttemptHTTP2:      true,
-			MaxIdleConnsPerHost:    maxInFlight,
-			IdleConnTimeout:        time.Minute,
-			MaxResponseHeaderBytes: 16 << 10,
-			DisableCompression:     true, // 64 KB stay 64 KB
-		},
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

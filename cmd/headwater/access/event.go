@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -41,9 +42,10 @@ type event struct {
 	client   string // what the encoder or the player calls itself
 	tcURL    string
 	page     string
-	key      string     // id of the secret that was shown
-	query    url.Values // without secrets that were checked here
-	end      End        // of kinds that do not ask
+	key      string          // id of the secret that was shown
+	query    url.Values      // without secrets that were checked here
+	end      End             // of kinds that do not ask
+	asker    context.Context // for its values: the trace that it belongs to
 }
 
 // verdict is what a callback says.

@@ -138,10 +138,22 @@ func (h *hook) settle(err error, left bool) {
 	}
 }
 
+// callbackKey is where a request's context has the name of its callback.
+type callbackKey struct{}
+
+// CallbackOf returns which callback a request is for, as the configuration calls it:
+// on_publish and the like; jwks where it fetches keys.
+func CallbackOf(ctx context.Context) string {
+	if name, ok := ctx.Value(callbackKey{}).(string); ok {
+		return name
+	}
+	return "jwks"
+}
+
 // attempt sends one request and reads its answer.
 func (h *hook) attempt(ctx context.Context, e event) (verdict, error) {
 	contentType, body := h.dialect.encode(e)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(context.WithValue(ctx, callbackKey{}, h.kind.name()), http.MethodPost, h.url, bytes.NewReader(body))
 	if err != nil {
 		return verdict{}, withoutURL(err)
 	}
@@ -240,9 +252,23 @@ func (h *hook) deliver(e event) (err error) {
 }
 
 func (h *hook) tellOnce(e event) (verdict, error) {
-	ctx, cancel := context.WithTimeout(h.ctx, h.timeout)
+	ctx, cancel := context.WithTimeout(valuesOf{h.ctx, e.asker}, h.timeout)
 	defer cancel()
 	return h.try(ctx, h.ctx, e)
+}
+
+// valuesOf is a context with the values of another, which may be nil.
+type valuesOf struct {
+	context.Context
+	other context.Context
+}
+
+// Value implements context.Context.
+func (c valuesOf) Value(key any) any {
+	if v := c.Context.Value(key); v != nil || c.other == nil {
+		return v
+	}
+	return c.other.Value(key)
 }
 
 // close tells what is waiting, without pauses, until ctx is done; the rest is

@@ -178,7 +178,7 @@ func TestJWKSServers(t *testing.T) {
 		t.Run(about, func(t *testing.T) {
 			server := httptest.NewServer(tt.answer)
 			defer server.Close()
-			s := newJWKS(JWT{JWKS: Endpoint(server.URL), JWKSRefresh: time.Minute}, newClient(), slog.New(slog.DiscardHandler))
+			s := newJWKS(JWT{JWKS: Endpoint(server.URL), JWKSRefresh: time.Minute}, newClient(nil), slog.New(slog.DiscardHandler))
 			keys, err := s.fetch()
 			if tt.want == "" && (err != nil || len(keys) != 1) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("got %v, %v; want %q", keys, err, tt.want)

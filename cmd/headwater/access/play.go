@@ -37,7 +37,7 @@ func (p *Policy) play(ctx context.Context, r PlayRequest) (*Grant, *Refusal) {
 	}
 	e := event{
 		kind: playBegins, time: time.Now(), session: newSession(), name: name, protocol: r.Protocol, addr: addr,
-		client: r.Player, page: r.Page, query: withoutSecrets(r.Query, p.protected),
+		client: r.Player, page: r.Page, query: withoutSecrets(r.Query, p.protected), asker: context.WithoutCancel(ctx),
 	}
 	if p.protected {
 		if !r.Query.Has("token") {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -26,6 +27,8 @@ type Options struct {
 	Kept *KeyStore
 	// Before is the policy that this one replaces. nil: there was none.
 	Before *Policy
+	// Transport wraps what callbacks are sent by, and keys of JWTs fetched. nil: nothing does.
+	Transport func(http.RoundTripper) http.RoundTripper
 	// TokenKeyFile is where the token command keeps the secret that it makes
 	// where tokens.secrets is empty. "": there is none.
 	TokenKeyFile string
@@ -97,10 +100,10 @@ func New(c Config, o Options) (*Policy, error) {
 	if p.tokens, err = loadTokenSecrets(c.Tokens.Secrets, o.TokenKeyFile); err != nil {
 		return nil, err
 	}
-	if err := p.loadJWT(c); err != nil {
+	if err := p.loadJWT(c, o.Transport); err != nil {
 		return nil, err
 	}
-	if err := p.loadHooks(c.Callbacks); err != nil {
+	if err := p.loadHooks(c.Callbacks, o.Transport); err != nil {
 		return nil, err
 	}
 	p.inherit(o.Before)
@@ -131,16 +134,16 @@ func (p *Policy) loadKeys(c Publishing) error {
 	return err
 }
 
-func (p *Policy) loadJWT(c Config) (err error) {
+func (p *Policy) loadJWT(c Config, wrap wrapper) (err error) {
 	var remote *jwks
 	if c.JWT.JWKS != "" {
-		remote = newJWKS(c.JWT, newClient(hostOf(c.JWT.JWKS)), p.log)
+		remote = newJWKS(c.JWT, newClient(wrap, hostOf(c.JWT.JWKS)), p.log)
 	}
 	p.jwt, err = newJWTVerifier(c.JWT, c.Tokens.MaxAge, remote)
 	return err
 }
 
-func (p *Policy) loadHooks(c Callbacks) error {
+func (p *Policy) loadHooks(c Callbacks, wrap wrapper) error {
 	var secret []byte
 	if c.Secret != "" || c.SecretFile != "" {
 		text, err := loadSecret(c.Secret, c.SecretFile, "")
@@ -150,7 +153,7 @@ func (p *Policy) loadHooks(c Callbacks) error {
 		secret = []byte(text)
 	}
 	urls := [4]Endpoint{c.OnPublish, c.OnPublishDone, c.OnPlay, c.OnPlayDone}
-	client := newClient(hostOf(urls[0]), hostOf(urls[1]), hostOf(urls[2]), hostOf(urls[3]))
+	client := newClient(wrap, hostOf(urls[0]), hostOf(urls[1]), hostOf(urls[2]), hostOf(urls[3]))
 	for i, u := range urls {
 		if u != "" {
 			p.hooks[i] = newHook(eventKind(i), u, c, client, secret, p.log)

@@ -45,7 +45,7 @@ func (p *Policy) publish(ctx context.Context, r Request) (*Grant, *Refusal) {
 	if refusal == nil {
 		e := event{
 			kind: publishBegins, time: time.Now(), session: newSession(), name: c.name, protocol: RTMP, addr: addr,
-			client: r.Encoder, tcURL: r.TCURL, key: c.key, query: withoutSecrets(r.Query, p.asks),
+			client: r.Encoder, tcURL: r.TCURL, key: c.key, query: withoutSecrets(r.Query, p.asks), asker: context.WithoutCancel(ctx),
 		}
 		if p.asks {
 			e.tcURL, _, _ = strings.Cut(e.tcURL, "?")

@@ -11,7 +11,7 @@ import (
 var fixed = []string{
 	"rtmp.listen", "rtmps.listen", "http.listen", "https.listen", "admin.listen", "admin.pprof", "proxy_protocol.",
 	"data", "http.cors_origin", "http.flv_gather", "http.start_hold", "http.max_viewers", "http.access_log",
-	"rtmp.read_gather", "rtmp.play_gather", "rtmp.play_hold", "play.edge_secret", "twin.", "metrics.", "hls.", "stream.", "limits.", "log.format",
+	"rtmp.read_gather", "rtmp.play_gather", "rtmp.play_hold", "play.edge_secret", "twin.", "metrics.", "hls.", "stream.", "limits.", "log.format", "tracing.",
 }
 
 func isFixed(key string) bool {

@@ -42,6 +42,7 @@ type Config struct {
 	Stream        Stream           `yaml:"stream"`
 	Limits        Limits           `yaml:"limits"`
 	Log           Log              `yaml:"log"`
+	Tracing       Tracing          `yaml:"tracing"`
 	Shutdown      Shutdown         `yaml:"shutdown"`
 }
 
@@ -157,6 +158,12 @@ type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
 }
 
+// Tracing is where traces go.
+type Tracing struct {
+	Endpoint string `yaml:"endpoint"` // URL of a collector that takes OTLP over HTTP; "": nothing is traced
+	OneIn    int    `yaml:"one_in"`   // of so many requests one is traced
+}
+
 // Shutdown is the end of the process.
 type Shutdown struct {
 	Grace time.Duration `yaml:"grace"` // how long answers under way may still take
@@ -214,6 +221,7 @@ func Default() Config {
 			MaxLagBytes:     Size(media.MaxLagBytes),
 		},
 		Log:      Log{Format: "text", Level: "info"},
+		Tracing:  Tracing{OneIn: 100},
 		Shutdown: Shutdown{Grace: 10 * time.Second},
 	}
 }

@@ -52,6 +52,13 @@ func (l *loader) validate() {
 	l.validateMedia()
 	l.oneOf("log.format", c.Log.Format, "text", "json")
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	if c.Tracing.Endpoint != "" {
+		u, err := url.Parse(c.Tracing.Endpoint)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
+			l.report("is no URL such as http://127.0.0.1:4318; what a collector asks for goes into OTEL_EXPORTER_OTLP_HEADERS", "tracing.endpoint")
+		}
+	}
+	l.atLeast("tracing.one_in", c.Tracing.OneIn, 1)
 	l.between("shutdown.grace", c.Shutdown.Grace, 0, time.Hour)
 }
 

@@ -34,7 +34,7 @@ func (k Kind) endless() bool { return k == FLV || k == TS }
 
 // KindOf returns what a path is for.
 func KindOf(path string) Kind {
-	app, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	app, rest, _ := strings.Cut(strings.TrimPrefix(withoutToken(path), "/"), "/")
 	name, rest, deep := strings.Cut(rest, "/")
 	switch {
 	case app == "" || name == "":
@@ -72,7 +72,7 @@ func KindOf(path string) Kind {
 
 // streamOf returns the APP/NAME that a path is about, "" if it is about none.
 func streamOf(path string) string {
-	app, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	app, rest, _ := strings.Cut(strings.TrimPrefix(withoutToken(path), "/"), "/")
 	name, _, deep := strings.Cut(rest, "/")
 	if !deep {
 		for _, suffix := range []string{".m3u8", ".flv", ".ts"} {
@@ -86,6 +86,14 @@ func streamOf(path string) string {
 		return ""
 	}
 	return app + "/" + name
+}
+
+// withoutToken returns a path without the token that may stand in front of it.
+func withoutToken(path string) string {
+	if rest, ok := strings.CutPrefix(path, "/token="); ok {
+		_, path, _ = strings.Cut(rest, "/")
+	}
+	return path
 }
 
 // buckets are the upper bounds of the histogram of durations, in seconds. Blocking

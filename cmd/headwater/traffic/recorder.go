@@ -24,6 +24,18 @@ type recorder struct {
 	bytes  uint64
 	viewer *viewer // of an endless body; nil: none
 	taken  bool    // the connection was
+	span   Span    // nil: it is not traced
+}
+
+// begin notes the status of the answer, once.
+func (s *recorder) begin(status int) {
+	if s.status != 0 {
+		return
+	}
+	s.status = status
+	if s.span != nil {
+		s.span.Answering()
+	}
 }
 
 // Unwrap lets http.ResponseController through to what lies behind.
@@ -31,17 +43,15 @@ func (s *recorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // WriteHeader implements http.ResponseWriter.
 func (s *recorder) WriteHeader(status int) {
-	if s.status == 0 && status >= http.StatusOK {
-		s.status = status
+	if status >= http.StatusOK {
+		s.begin(status)
 	}
 	s.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
 func (s *recorder) Write(b []byte) (int, error) {
-	if s.status == 0 {
-		s.status = http.StatusOK
-	}
+	s.begin(http.StatusOK)
 	if s.viewer == nil && s.kind.endless() && s.status == http.StatusOK && s.request.ProtoMajor > 1 {
 		s.viewer = s.traffic.viewers.add(s.request, s.kind, nil)
 	}
@@ -62,9 +72,7 @@ func (s *recorder) SendFile(f *os.File, size int) (int, error) {
 	if !ok {
 		return 0, errors.ErrUnsupported
 	}
-	if s.status == 0 {
-		s.status = http.StatusOK
-	}
+	s.begin(http.StatusOK)
 	n, err := sender.SendFile(f, size)
 	s.bytes += uint64(n)
 	return n, err
@@ -83,9 +91,14 @@ func (s *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		e.status = http.StatusSwitchingProtocols
 	}
 	v := t.viewers.add(s.request, s.kind, conn)
-	s.taken, s.status = true, e.status
+	s.begin(e.status)
+	s.taken = true
+	span := s.span
 	return watch(conn, func() {
 		e.bytes, _ = v.bytes()
+		if span != nil {
+			span.End(e.status, e.bytes)
+		}
 		t.viewers.remove(v)
 		t.log.write(e)
 	}), rw, nil
@@ -100,6 +113,9 @@ func (s *recorder) done() {
 	k.count(s.status, s.bytes)
 	if s.taken {
 		return
+	}
+	if s.span != nil {
+		s.span.End(s.status, s.bytes)
 	}
 	if s.viewer != nil {
 		s.traffic.viewers.remove(s.viewer)

@@ -24,7 +24,26 @@ type Traffic struct {
 	now     atomic.Int64 // requests under way, endless bodies apart
 	viewers viewers
 	readers readers
+	tracer  Tracer // nil: none
 }
+
+// Tracer makes spans of requests.
+type Tracer interface {
+	// Begin returns a request that knows its span, and the span; nil where it is not
+	// traced. stream is the APP/NAME that the path is about, if there were one; trusted
+	// that it came by a trusted proxy.
+	Begin(r *http.Request, kind Kind, stream string, trusted bool) (*http.Request, Span)
+}
+
+// Span is a request from its begin to its end.
+type Span interface {
+	Answering() // the answer begins
+	End(status int, bytes uint64)
+}
+
+// Trace makes spans of requests to come. A nil tracer makes none. It must be called
+// before there are any.
+func (t *Traffic) Trace(tracer Tracer) { t.tracer = tracer }
 
 // New returns a Traffic that has seen nothing. What proxies say of their clients
 // counts if they are trusted; a nil log is none.
@@ -51,11 +70,15 @@ func (t *Traffic) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.now.Add(1)
 		defer t.now.Add(-1)
-		if client, ok := t.client(r); ok {
+		client, trusted := t.client(r)
+		if trusted {
 			r.RemoteAddr = netip.AddrPortFrom(client, 0).String()
 		}
 		s := recorders.Get().(*recorder)
 		*s = recorder{ResponseWriter: w, traffic: t, request: r, kind: KindOf(r.URL.Path), began: time.Now()}
+		if t.tracer != nil {
+			r, s.span = t.tracer.Begin(r, s.kind, streamOf(r.URL.Path), trusted)
+		}
 		defer func() {
 			s.done()
 			*s = recorder{}

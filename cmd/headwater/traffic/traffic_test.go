@@ -24,13 +24,14 @@ func TestKindOf(t *testing.T) {
 		"/live/x/fmp4/abcdefgh-12.m4s": Segment, "/live/x/ts/abcdefgh-12.ts": Segment,
 		"/live/x/fmp4/abcdefgh-p12.m4s": Part, "/live/x/fmp4/abcdefgh-init0.mp4": Init,
 		"/": Other, "": Other, "/live": Other, "/live/x": Other, "/live/x/dash/index.m3u8": Other, "/live/x/fmp4/a/b": Other, "//": Other,
+		"/token=a.b/live/x/fmp4/index.m3u8": Playlist, "/token=a.b/live/x.flv": FLV, "/token=a.b": Other,
 	}
 	for path, want := range tests {
 		if got := KindOf(path); got != want {
 			t.Errorf("%s is %s, want %s", path, got, want)
 		}
 	}
-	for path, want := range map[string]string{"/live/x.m3u8": "live/x", "/live/x/fmp4/index.m3u8": "live/x", "/": "", "/live": "", "/live/x.y.flv": "live/x.y"} {
+	for path, want := range map[string]string{"/live/x.m3u8": "live/x", "/live/x/fmp4/index.m3u8": "live/x", "/": "", "/live": "", "/live/x.y.flv": "live/x.y", "/token=a.b/live/x.flv": "live/x", "/token=a.b/live/x/fmp4/index.m3u8": "live/x", "/token=a.b": ""} {
 		if got := streamOf(path); got != want {
 			t.Errorf("%s is of %q, want %q", path, got, want)
 		}
