@@ -3,6 +3,7 @@ package traffic
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -125,6 +126,8 @@ func (l *AccessLog) Reopen() error {
 		return <-answer
 	case <-l.quit:
 		return nil
+	case <-time.After(diskTime):
+		return errors.New("reopen access log: the disk takes nothing")
 	}
 }
 
@@ -136,13 +139,19 @@ func (l *AccessLog) Dropped() uint64 {
 	return l.dropped.Load()
 }
 
-// Close writes what waits. What is logged later is lost.
+// diskTime is how long Close and Reopen wait for the disk.
+const diskTime = 2 * time.Second
+
+// Close writes what waits, unless that takes too long. What is logged later is lost.
 func (l *AccessLog) Close() {
 	if l == nil {
 		return
 	}
 	l.close.Do(func() { close(l.quit) })
-	<-l.done
+	select {
+	case <-l.done:
+	case <-time.After(diskTime):
+	}
 }
 
 func (l *AccessLog) write(e entry) {
@@ -218,7 +227,10 @@ func (e entry) json() []byte {
 }
 
 // secretParameters are those whose values no log shows.
-var secretParameters = []string{"key", "token", "sign", "auth", "secret", "pass", "jwt", "session", "credential", "policy"}
+var secretParameters = []string{"key", "token", "sig", "auth", "secret", "pass", "jwt", "session", "credential", "policy", "hmac", "md5", "hdn"}
+
+// tokenPath is what stands in front of a token in a path.
+const tokenPath = "/token="
 
 func isSecret(name string) bool {
 	name = strings.ToLower(name)
@@ -233,6 +245,9 @@ func isSecret(name string) bool {
 // redacted returns the URI of a request without the values that may be secret.
 func redacted(u *url.URL) string {
 	path := u.EscapedPath()
+	if strings.HasPrefix(u.Path, tokenPath) { // the stored path, for an escape would hide it here
+		path = (&url.URL{Path: tokenPath + "-/" + withoutToken(u.Path)}).EscapedPath()
+	}
 	if u.RawQuery == "" {
 		return path
 	}
@@ -255,7 +270,7 @@ func redactedText(s string) string {
 	if err != nil {
 		return ""
 	}
-	if u.RawQuery == "" && u.User == nil && u.Fragment == "" {
+	if u.RawQuery == "" && u.User == nil && u.Fragment == "" && !strings.HasPrefix(u.Path, tokenPath) {
 		return s
 	}
 	clean := url.URL{Scheme: u.Scheme, Host: u.Host}
