@@ -53,6 +53,8 @@ func (s *server) metrics(b build) http.Handler {
 		Relays:   s.relays.Status,
 		Access:   func() access.Stats { return s.policies.now().Stats() },
 		Traffic:  s.traffic,
+		Web:      s.web.stats,
+		Panics:   httpPanics.Load,
 		Log:      s.access,
 		Ready:    s.ready.Load,
 		Streams:  s.cfg.Load().Metrics.Streams,

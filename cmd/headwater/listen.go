@@ -2,13 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"headwater/cmd/headwater/metrics"
 	"headwater/cmd/headwater/proxied"
 )
 
@@ -30,11 +36,14 @@ func listen(ctx context.Context, address string) (*net.TCPListener, error) {
 type connectionPool struct {
 	log *slog.Logger // fixed after newConnectionPool
 
+	failed atomic.Uint64 // times that no connection could be accepted
+
 	mu               sync.Mutex
 	most, perAddress int // guarded by mu; perAddress 0: no limit
 
 	open    int                  // guarded by mu
 	byAddr  map[netip.Prefix]int // guarded by mu; holds addresses with an open connection only
+	turned  map[string]uint64    // guarded by mu; refused so far, by reason
 	refused uint64               // guarded by mu; since the last log line
 	logged  time.Time            // guarded by mu; when that was
 }
@@ -43,7 +52,7 @@ type connectionPool struct {
 const refusalLogEvery = 10 * time.Second
 
 func newConnectionPool(most, perAddress int, log *slog.Logger) *connectionPool {
-	return &connectionPool{most: most, perAddress: perAddress, log: log, byAddr: map[netip.Prefix]int{}}
+	return &connectionPool{most: most, perAddress: perAddress, log: log, byAddr: map[netip.Prefix]int{}, turned: map[string]uint64{}}
 }
 
 // limitedListener closes connections above its pool's caps at once. A connection
@@ -58,6 +67,9 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.AcceptConn()
 		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				l.pool.failed.Add(1)
+			}
 			return nil, err
 		}
 		from := network(conn)
@@ -66,6 +78,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			l.pool.refuse(from, reason)
 			continue
 		}
+		boundKernel(conn.TCP())
 		return &limitedConn{Conn: conn, release: sync.OnceFunc(func() { l.pool.release(from) })}, nil
 	}
 }
@@ -116,6 +129,7 @@ func (p *connectionPool) await(most time.Duration) {
 // refuse says now and then how many were.
 func (p *connectionPool) refuse(from netip.Prefix, reason string) {
 	p.mu.Lock()
+	p.turned[reason]++
 	p.refused++
 	n, now := p.refused, time.Now()
 	due := now.Sub(p.logged) >= refusalLogEvery
@@ -126,6 +140,36 @@ func (p *connectionPool) refuse(from netip.Prefix, reason string) {
 	if due {
 		p.log.Warn("connections refused", "reason", reason, "count", n, "last", from)
 	}
+}
+
+// stats returns how many connections are open and how many were refused, by reason.
+func (p *connectionPool) stats() metrics.Connections {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return metrics.Connections{Open: p.open, Refused: maps.Clone(p.turned), Failed: p.failed.Load()}
+}
+
+const (
+	// unsent bounds what the kernel keeps of bytes that it may not send yet. What is on
+	// its way is apart, so a fast line far away is as fast as it can be; what a client
+	// costs that never reads is this, and not the megabytes that a buffer may grow to.
+	unsent = 256 << 10
+	// unacknowledged is how long a peer may acknowledge nothing of what it was sent, or
+	// be ready for nothing. It holds behind the end of a connection too, when nobody is
+	// left to look at the clock.
+	unacknowledged = 30 * time.Second
+)
+
+// boundKernel bounds what a connection costs outside the process.
+func boundKernel(conn *net.TCPConn) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return // it is closed
+	}
+	_ = raw.Control(func(fd uintptr) { // it does without
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unacknowledged/time.Millisecond))
+	})
 }
 
 // network returns what connections are counted by: an IPv4 address, or the /64

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"headwater/cmd/headwater/proxied"
 )
 
@@ -124,4 +126,45 @@ func closedByPeer(t *testing.T, c net.Conn) bool {
 	}
 	_, err := c.Read(make([]byte, 1))
 	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// TestKernelKeepsLittle: a client that never reads holds a bounded part of the kernel's
+// memory, though the buffers of a fast connection would grow to megabytes.
+func TestKernelKeepsLittle(t *testing.T) {
+	l := testListener(t, 1, 0, io.Discard)
+	server := accepted(t, l)
+	if err := server.SetWriteDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := server.Write(make([]byte, 64<<20))
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	var info *unix.TCPInfo
+	raw, err := server.(*limitedConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept := uint64(n) - info.Bytes_acked; kept > 2*unsent {
+		t.Errorf("of %d bytes %d are in the kernel", n, kept)
+	}
+}
+
+// TestRefusedIsCounted by the limit.
+func TestRefusedIsCounted(t *testing.T) {
+	p := newConnectionPool(1, 0, slog.New(slog.DiscardHandler))
+	from := netip.MustParsePrefix("192.0.2.1/32")
+	if reason := p.take(from); reason != "" {
+		t.Fatal(reason)
+	}
+	for range 3 {
+		p.refuse(from, p.take(from))
+	}
+	if s := p.stats(); s.Open != 1 || s.Refused["max_connections"] != 3 {
+		t.Errorf("%+v", s)
+	}
 }

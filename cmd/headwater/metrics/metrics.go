@@ -31,11 +31,20 @@ type Sources struct {
 	Relays   func() []relay.Status
 	Access   func() access.Stats
 	Traffic  *traffic.Traffic
+	Web      func() Connections
+	Panics   func() uint64      // of HTTP handlers
 	Log      *traffic.AccessLog // nil: none
 	Ready    func() bool
 
 	Streams             int // that have series of their own
 	Version, Commit, Go string
+}
+
+// Connections are those of the public HTTP listeners.
+type Connections struct {
+	Open    int
+	Refused map[string]uint64 // by the limit that they were above
+	Failed  uint64            // times that none could be accepted
 }
 
 // Handler returns what answers /metrics.

@@ -22,6 +22,8 @@ func sources(r *remux.Registry) Sources {
 		Ingest:  func() ingest.Stats { return ingest.Stats{} },
 		Players: func() []ingest.Player { return nil },
 		Media:   func() origin.Stats { return origin.Stats{} },
+		Web:     func() Connections { return Connections{} },
+		Panics:  func() uint64 { return 0 },
 		Relays:  func() []relay.Status { return nil },
 		Access:  func() access.Stats { return access.Stats{} },
 		Ready:   func() bool { return true },
