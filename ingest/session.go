@@ -24,6 +24,12 @@ type sink interface {
 // session is one connection, of a publisher or a player. Its methods are called by
 // the goroutine that reads it, except where they say otherwise.
 type session struct {
+	// What every message needs lies together: it has left the processor's caches each time.
+	messages atomic.Uint64 // of the publication
+	bytes    atomic.Uint64 // likewise
+	sink     sink          // owned by the session's goroutine
+	cuts     cuts          // likewise
+
 	// fixed after accept
 	server *Server
 	id     uint64
@@ -35,16 +41,12 @@ type session struct {
 
 	// owned by the session's goroutine
 	grant     Grant
-	sink      sink
-	cuts      cuts
 	log       *slog.Logger
 	published time.Time
 
 	// of the publication
 	publishing  atomic.Bool
 	publication atomic.Pointer[publication] // nil while there is none
-	bytes       atomic.Uint64
-	messages    atomic.Uint64
 
 	// of what it plays
 	playing atomic.Bool

@@ -8,7 +8,8 @@ import (
 // TestEvictedSegmentsAreFree: what nobody can ask for any more is held by nothing,
 // the array that it stood in included.
 func TestEvictedSegmentsAreFree(t *testing.T) {
-	tl := newTimeline(DefaultOptions(), State{Target: 2 * time.Second}, false, &servedMark{})
+	tl := &timeline{}
+	tl.init(DefaultOptions(), State{Target: 2 * time.Second}, false, &servedMark{})
 	var held []*Segment
 	for i := range 10 {
 		held = append(held, &Segment{Sequence: uint64(i + 1), Duration: 2 * time.Second})

@@ -19,6 +19,7 @@ type log struct {
 	head Watch[position]
 
 	mu       sync.Mutex // guards what follows
+	last     *block     // where the newest frame is
 	ring     []*block   // power of two; block n is at n & (len-1)
 	first    uint64     // number of the oldest frame held
 	next     uint64
@@ -66,13 +67,13 @@ func (l *log) append(f av.Frame, start bool, keep time.Duration, maxBytes int64)
 func (l *log) place(n uint64) (b *block, i uint64) {
 	i = n % blockFrames
 	if i > 0 && n > l.first {
-		return l.block(n), i
+		return l.last, i
 	}
 	if held := n/blockFrames - l.first/blockFrames; held == uint64(len(l.ring)) {
 		l.grow()
 	}
 	b = &block{}
-	*l.slot(n) = b
+	*l.slot(n), l.last = b, b
 	return b, i
 }
 
@@ -121,7 +122,7 @@ func (l *log) end() {
 func (l *log) release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ring, l.first, l.startOK = nil, l.next, false
+	l.ring, l.last, l.first, l.startOK = nil, nil, l.next, false
 }
 
 func (l *log) setMetadata(tag []byte) {

@@ -35,7 +35,7 @@ type Stream struct {
 	past     PublisherStats // of the publishers that have left
 
 	// Owned by the publisher that is live, under its mu; by nobody else's leave.
-	timeline *timeline
+	timeline timeline
 	next     time.Duration // stream time at which the next publisher begins
 
 	remembered *Segment // newest when the memory was last told; owned like timeline
@@ -48,7 +48,7 @@ type Stream struct {
 func newStream(name Name, o Options, m *Memory, now time.Time) *Stream {
 	s := &Stream{Name: name, Began: now, options: o, memory: m, lastSeen: now}
 	from, goesOn := m.start(name, now)
-	s.timeline = newTimeline(o, from, goesOn, &s.served)
+	s.timeline.init(o, from, goesOn, &s.served)
 	s.index.Store(s.timeline.index(now, false))
 	return s
 }

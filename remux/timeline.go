@@ -18,7 +18,9 @@ type timeline struct {
 	config  *av.Config // of the samples pushed last
 
 	open          *Segment
-	partVideo     int           // first video sample of the open part in open.video
+	video, audio  []av.Sample   // of open, which gets them when it ends
+	openBytes     int64         // likewise
+	partVideo     int           // first video sample of the open part in video
 	partAudio     int           // and audio
 	partStart     time.Duration // DTS
 	partKey       bool
@@ -52,10 +54,10 @@ type timeline struct {
 	served            *servedMark
 }
 
-// newTimeline begins at a state; goesOn says that it is a continuation, which a
+// init begins at a state; goesOn says that it is a continuation, which a
 // discontinuity marks.
-func newTimeline(o Options, from State, goesOn bool, served *servedMark) *timeline {
-	t := &timeline{
+func (t *timeline) init(o Options, from State, goesOn bool, served *servedMark) {
+	*t = timeline{
 		options: o,
 		epoch:   newEpoch(),
 		cutter: hls.Cutter{
@@ -72,7 +74,6 @@ func newTimeline(o Options, from State, goesOn bool, served *servedMark) *timeli
 		served:        served,
 	}
 	t.gaps, t.gapsDiscontinuity = from.gaps()
-	return t
 }
 
 // state is what has to outlive the timeline.
@@ -158,12 +159,12 @@ func (t *timeline) abandon(now time.Time) bool {
 // lastEnd is the stream time at which the open segment's samples end.
 func (t *timeline) lastEnd() time.Duration {
 	frame := max(t.cutter.Frame, time.Millisecond)
-	if n := len(t.open.video); n > t.partVideo {
-		return t.open.video[n-1].DTS + frame
+	if n := len(t.video); n > t.partVideo {
+		return t.video[n-1].DTS + frame
 	}
 	end := t.partStart + time.Millisecond // a part of sound alone ends with its sound
-	if n := len(t.open.audio); n > t.partAudio {
-		last, track := t.open.audio[n-1], t.open.Config.Audio
+	if n := len(t.audio); n > t.partAudio {
+		last, track := t.audio[n-1], t.open.Config.Audio
 		length := time.Duration(track.Samples(last.Data)) * time.Second / time.Duration(track.Timescale)
 		end = max(end, last.DTS+length)
 	}
@@ -200,8 +201,8 @@ func (t *timeline) beginSegment(s av.Sample, at time.Duration, now time.Time) {
 		init:                  t.initialize,
 	}
 	if n := len(t.held); n > 0 { // about as many samples as in the last one
-		t.open.video = make([]av.Sample, 0, len(t.held[n-1].video)+8)
-		t.open.audio = make([]av.Sample, 0, len(t.held[n-1].audio)+8)
+		t.video = make([]av.Sample, 0, len(t.held[n-1].video)+8)
+		t.audio = make([]av.Sample, 0, len(t.held[n-1].audio)+8)
 	}
 	t.open.joint = t.joint(t.open, s)
 	t.nextSequence++
@@ -213,13 +214,13 @@ func (t *timeline) beginSegment(s av.Sample, at time.Duration, now time.Time) {
 // guess and the next samples turn out to begin before that, they are moved up: on a
 // track's clock nothing overlaps.
 func (t *timeline) add(s av.Sample) {
-	t.open.Bytes += int64(len(s.Tag))
+	t.openBytes += int64(len(s.Tag))
 	if s.Kind == av.Video {
-		t.open.video = append(t.open.video, moveUp(s, t.open.video[t.partVideo:], t.videoEnd))
+		t.video = append(t.video, moveUp(s, t.video[t.partVideo:], t.videoEnd))
 		return
 	}
 	t.soundNext.begun, t.soundNext.next = true, s.Time+int64(s.Config.Audio.Samples(s.Data))
-	t.open.audio = append(t.open.audio, moveUp(s, t.open.audio[t.partAudio:], t.audioEnd))
+	t.audio = append(t.audio, moveUp(s, t.audio[t.partAudio:], t.audioEnd))
 }
 
 // moveUp returns s no earlier than what its part has of the track, or where the part
@@ -243,8 +244,8 @@ func (t *timeline) endPart(at time.Duration, next *av.Sample, now time.Time) {
 		Duration:    at - t.partStart,
 		epoch:       seg.epoch,
 		config:      seg.Config,
-		video:       seg.video[t.partVideo:len(seg.video):len(seg.video)],
-		audio:       seg.audio[t.partAudio:len(seg.audio):len(seg.audio)],
+		video:       t.video[t.partVideo:len(t.video):len(t.video)],
+		audio:       t.audio[t.partAudio:len(t.audio):len(t.audio)],
 	}
 	if n := len(p.video); n > 0 {
 		guess := scale(at, seg.Config.Video.Timescale)
@@ -256,7 +257,7 @@ func (t *timeline) endPart(at time.Duration, next *av.Sample, now time.Time) {
 		p.audioEnd = t.trackEnd(av.Audio, last.Time, last.Time+int64(seg.Config.Audio.Samples(last.Data)), next)
 		t.audioEnd = p.audioEnd
 	}
-	t.partVideo, t.partAudio = len(seg.video), len(seg.audio)
+	t.partVideo, t.partAudio = len(t.video), len(t.audio)
 	if next == nil {
 		at = forever // nothing comes behind it that could hold a tag
 	}
@@ -286,7 +287,8 @@ func (t *timeline) endSegment(at time.Duration, next *av.Sample, now time.Time) 
 	}
 	t.endPart(at, next, now)
 	seg := t.open
-	t.open = nil
+	seg.video, seg.audio, seg.Bytes = t.video, t.audio, t.openBytes
+	t.open, t.video, t.audio, t.openBytes = nil, nil, nil, 0
 	seg.Duration = at - seg.Start
 	seg.modified = now
 	seg.Independent = seg.Independent || len(seg.video) == 0 // sound needs no key frame

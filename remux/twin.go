@@ -249,10 +249,10 @@ func (t *trackClock) move(d time.Duration) {
 // follow begins a new timeline at a joint. What was there before it is not listed any
 // more: the twin has it.
 func (s *Stream) follow(j *Joint, c *clock) {
-	s.timeline = newTimeline(s.options, State{
+	t := &s.timeline
+	t.init(s.options, State{
 		Sequence: j.Sequence, Discontinuity: j.Discontinuity, Target: j.Target, PartTarget: j.PartTarget,
 	}, j.Tagged, &s.served)
-	t := s.timeline
 	t.epoch, t.borrowed, t.clock = j.Epoch, true, c
 	t.cutter.Frame = j.Frame
 	t.wallAnchor, t.streamAnchor = j.ProgramTime, j.Start
@@ -266,7 +266,7 @@ func (s *Stream) follow(j *Joint, c *clock) {
 
 // joined puts what a joint says of the tracks into force, once there is a Config.
 func (p *Publisher) joined() {
-	j, t := p.joint, p.stream.timeline
+	j, t := p.joint, &p.stream.timeline
 	p.joint = nil
 	t.initialize = &initSection{epoch: j.InitEpoch, number: j.Init, config: p.config, made: p.now()}
 	t.nextInit = j.Init + 1

@@ -31,22 +31,37 @@ const (
 // It can stop at any byte: next takes what is there and says when more has to come,
 // whoever gets it.
 type ChunkReader struct {
-	// admit is asked when a message begins. It returns whether to keep the
-	// payload; a message that is not kept costs no memory, and still comes out
-	// of ReadMessage, without its Tag. An error ends the reading.
-	admit func(typ uint8, length int) (keep bool, err error)
+	rules admitter
 
 	in         reader
 	chunk      *chunkStream // of the chunk whose payload is being read; nil between two
 	left       int          // bytes of that to come
 	chunkSize  int
-	streams    []*chunkStream
+	streams    []*chunkStream // those used last come first
 	maxStreams int
 	parked     int // bytes allocated for messages that are not complete
 	maxParked  int
-	all        *assembly // of all sessions; may be nil
-	step       int       // bytes to allocate at once: the longest message so far
-	tags       slab      // for media
+	all        *assembly      // of all sessions; may be nil
+	step       int            // bytes to allocate at once: the longest message so far
+	tags       slab           // for media
+	used       int            // of firsts
+	firsts     [6]chunkStream // of streams: more than encoders have
+}
+
+// admitter is asked when a message begins. It returns whether to keep the payload; a
+// message that is not kept costs no memory, and still comes out of ReadMessage, without
+// its Tag. An error ends the reading.
+type admitter interface {
+	admit(typ uint8, length int) (keep bool, err error)
+}
+
+type admitFunc func(typ uint8, length int) (keep bool, err error)
+
+func (f admitFunc) admit(typ uint8, length int) (keep bool, err error) {
+	if f == nil {
+		return true, nil
+	}
+	return f(typ, length)
 }
 
 // chunkStream is what a chunk's header is relative to, and the message that is
@@ -68,17 +83,16 @@ type chunkStream struct {
 	age  time.Duration // how long overdue has seen it open, or unseen
 }
 
-// NewChunkReader returns a reader of the chunks in src. admit may be nil, which
-// keeps everything.
+// NewChunkReader returns a reader of the chunks in src. admit is asked whether to keep
+// a message's payload; it may be nil, which keeps everything.
 func NewChunkReader(src io.Reader, admit func(typ uint8, length int) (bool, error)) *ChunkReader {
-	return newChunkReader(newReader(src, readerSize), admit)
+	c := &ChunkReader{}
+	c.init(newReader(src, readerSize), admitFunc(admit))
+	return c
 }
 
-func newChunkReader(in reader, admit func(uint8, int) (bool, error)) *ChunkReader {
-	if admit == nil {
-		admit = func(uint8, int) (bool, error) { return true, nil }
-	}
-	return &ChunkReader{admit: admit, in: in, chunkSize: defaultChunkSize, maxStreams: maxChunkStreams, maxParked: maxParked, step: firstStep}
+func (c *ChunkReader) init(in reader, rules admitter) {
+	*c = ChunkReader{rules: rules, in: in, chunkSize: defaultChunkSize, maxStreams: maxChunkStreams, maxParked: maxParked, step: firstStep}
 }
 
 // ReadMessage returns the next message that is complete. Set Chunk Size and
@@ -210,8 +224,12 @@ func basicHeader(b []byte) (format uint8, id uint32, n int) {
 
 // stream finds the chunk stream of a chunk.
 func (c *ChunkReader) stream(id uint32, format uint8) (*chunkStream, error) {
-	for _, s := range c.streams {
+	for i, s := range c.streams {
 		if s.id == id {
+			if i > 1 { // sound and pictures stay where they are
+				copy(c.streams[1:], c.streams[:i])
+				c.streams[0] = s
+			}
 			return s, nil
 		}
 	}
@@ -222,7 +240,12 @@ func (c *ChunkReader) stream(id uint32, format uint8) (*chunkStream, error) {
 	if len(c.streams) >= c.maxStreams {
 		return nil, limitError("too many chunk streams")
 	}
-	s := &chunkStream{id: id}
+	s := &chunkStream{}
+	if c.used < len(c.firsts) {
+		s = &c.firsts[c.used]
+		c.used++
+	}
+	s.id = id
 	c.streams = append(c.streams, s)
 	return s, nil
 }
@@ -297,7 +320,7 @@ func (c *ChunkReader) begin(s *chunkStream, format uint8) error {
 	default:
 		s.timestamp += s.delta
 	}
-	keep, err := c.admit(s.typ, s.length)
+	keep, err := c.rules.admit(s.typ, s.length)
 	if err != nil {
 		return err
 	}

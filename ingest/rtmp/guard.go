@@ -41,22 +41,29 @@ const (
 // guard for the connection: it reads commands and writes replies.
 type guard struct {
 	// fixed after newGuard
-	conn    net.Conn
-	shared  sharer // conn, if it is one; else nil
-	handler Handler
-	opts    Options
-	start   time.Time
+	conn   net.Conn
+	shared sharer // conn, if it is one; else nil
+	opts   Options
+	start  time.Time
 
-	// owned by the session's goroutine, on which go-rtmp calls Read
-	in       *ChunkReader
-	kept     *Message      // it comes next; a turn has left it
-	fault    error         // what has ended a turn
-	pause    time.Duration // not to read for so long
-	pending  []byte        // for go-rtmp
+	// owned by the session's goroutine, on which go-rtmp calls Read; by the one that
+	// calls Turn while the session's waits for it. What every turn needs comes first and
+	// lies together, since it has left the processor's caches each time.
+	handler  Handler // fixed
+	in       ChunkReader
 	now      time.Time
+	looked   time.Time // when overdue was asked last
 	armed    time.Time // when the peer was given time last
-	due      time.Time // and until when
-	retried  bool      // a read after that was tried
+	flow     flow
+	publish  publication
+	ackEvery uint64
+	acked    uint64        // bytes acknowledged
+	pause    time.Duration // not to read for so long
+	fault    error         // what has ended a turn
+	kept     *Message      // it comes next; a turn has left it
+	retried  bool          // a read after due was tried
+	due      time.Time     // until when the peer has time
+	pending  []byte        // for go-rtmp
 	connect  *Connect
 	streams  messageStreams
 	current  *reply // the answer to the command that go-rtmp is handling
@@ -64,11 +71,6 @@ type guard struct {
 	commands bucket
 	pings    bucket
 	unknown  bucket
-	looked   time.Time // when overdue was asked last
-	flow     flow
-	ackEvery uint64
-	acked    uint64 // bytes acknowledged
-	publish  publication
 	view     *viewing // what the peer plays; nil: nothing
 	chatter  bucket   // what it may say meanwhile
 	linger   bool
@@ -122,7 +124,7 @@ func newGuard(conn net.Conn, h Handler, o Options) *guard {
 	g.patience = lingerTime
 	g.shared, _ = conn.(sharer)
 	g.flow = newFlow(o.MaxBitrate, o.BitrateGrace)
-	g.in = NewChunkReader((*guardReader)(g), g.admit)
+	g.in.init(newReader((*guardReader)(g), readerSize), g)
 	g.in.maxParked, g.in.maxStreams = maxEarlyParked, maxEarlyChunks
 	g.out.conn, g.out.timeout = conn, o.Write
 	g.out.answered = make(chan struct{}, 1)

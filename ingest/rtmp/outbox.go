@@ -85,7 +85,8 @@ func (o *outbox) forward(p []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.chunks == nil {
-		o.chunks = newChunkReader(newReader(&o.from, 512), nil)
+		o.chunks = &ChunkReader{}
+		o.chunks.init(newReader(&o.from, 512), admitFunc(nil))
 		o.chunks.chunkSize = innerChunkSize
 	}
 	o.from.Reset(p)

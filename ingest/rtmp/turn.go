@@ -9,9 +9,11 @@ import (
 // sharer is a connection that is read together with others, on a goroutine that they
 // share (package turns).
 type sharer interface {
-	// Await has take called with what comes, room[at:], until that returns false or
+	// Await has t called with what comes, room[at:], until that returns false or
 	// something is the matter. It does not wait if it is to be read the ordinary way.
-	Await(take func(room []byte, at int, now time.Time) bool) (waited bool, err error)
+	Await(t interface {
+		Turn(room []byte, at int, now time.Time) bool
+	}) (waited bool, err error)
 }
 
 // mostInTurn is how many messages are handled in a turn. Whoever sends more has them
@@ -31,7 +33,7 @@ func (g *guard) more() error {
 	if err := g.throttle(); err != nil {
 		return err
 	}
-	waited, err := g.shared.Await(g.turn)
+	waited, err := g.shared.Await(g)
 	switch {
 	case !waited && err == nil:
 		return g.in.fill()
@@ -43,9 +45,9 @@ func (g *guard) more() error {
 	return err
 }
 
-// turn handles the media that a turn has brought. All else, and whatever may wait or
+// Turn handles the media that a turn has brought. All else, and whatever may wait or
 // takes long, is left to the session's own goroutine: then it returns false.
-func (g *guard) turn(room []byte, at int, now time.Time) (done bool) {
+func (g *guard) Turn(room []byte, at int, now time.Time) (done bool) {
 	own := g.in.in.lend(room, at)
 	defer func() {
 		if v := recover(); v != nil {

@@ -2,6 +2,7 @@ package turns
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,27 +56,41 @@ type round struct {
 
 	seats int // guarded by clock.mu
 
+	late atomic.Bool // a deadline is over that was not when the last turn began
+
 	mu      sync.Mutex // guards what follows
 	running bool
-	joined  []*Conn // since the last turn
+	joined  []waiter // since the last turn
 }
 
-// join has c wait from the next turn on.
-func (r *round) join(c *Conn) {
+// waiter is a connection that waits, and all that a turn needs to know of it: what is
+// elsewhere has left the processor's caches since the last turn.
+type waiter struct {
+	conn  *Conn
+	fd    uintptr
+	taker Taker // nil: it waits for no more than its turn
+}
+
+// join has a connection wait from the next turn on.
+func (r *round) join(w waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.joined = append(r.joined, c)
+	r.joined = append(r.joined, w)
 	if !r.running {
 		r.running = true
 		go r.run()
 	}
 }
 
+// lateTurns is how often the deadlines of all are looked at; those of who has sent
+// nothing are in each turn, as are all when one has been set that is over.
+const lateTurns = 16
+
 // run reads those that wait, at each turn, until there are none.
 func (r *round) run() {
-	var waiting []*Conn
+	var waiting []waiter
 	room := make([]byte, headroom+roomSize)
-	for {
+	for n := 0; ; n++ {
 		time.Sleep(r.clock.every - (time.Since(r.clock.start)+r.phase)%r.clock.every)
 		r.mu.Lock()
 		waiting = append(waiting, r.joined...)
@@ -86,14 +101,15 @@ func (r *round) run() {
 		if len(waiting) == 0 {
 			return
 		}
+		late := r.late.Swap(false) || n%lateTurns == 0
 		now, stay := time.Now(), 0
-		for _, c := range waiting {
-			if c.turn(room, now) {
-				waiting[stay] = c
-				stay++
-			} else {
-				c.back <- struct{}{}
+		for _, w := range waiting {
+			if late && w.conn.late(now) || !w.turn(room, now) {
+				w.conn.back <- struct{}{}
+				continue
 			}
+			waiting[stay] = w
+			stay++
 		}
 		clear(waiting[stay:])
 		waiting = waiting[:stay]

@@ -34,14 +34,12 @@ type Conn struct {
 	raw   syscall.RawConn
 	back  chan struct{} // it no longer waits
 
-	due     atomic.Int64 // the deadline of reading, on the clock
+	round   atomic.Pointer[round] // nil: it takes no turns
+	due     atomic.Int64          // the deadline of reading, on the clock
 	closing atomic.Bool
 
 	// owned by the goroutine that reads; by the round's, while it waits
-	round *round // nil: it takes no turns
-	empty bool   // the socket was, when it was read last
-	fd    uintptr
-	taker Taker // nil: nobody but the goroutine that reads
+	empty bool  // the socket was, when it was read last
 	err   error // of the round's read
 
 	// of the read that is under way; a closure for each would be garbage
@@ -51,10 +49,14 @@ type Conn struct {
 	errno syscall.Errno
 }
 
-// Taker gets what a turn has brought: room[at:]. It may write to what is in front of
+// Taker is who knows what a connection's bytes mean.
+//
+// Turn gets what a turn has brought, room[at:]. It may write to what is in front of
 // that, 64 bytes, and may not wait: all the others do. It returns whether that was all
 // there is to do until the next turn; if not, Await returns.
-type Taker = func(room []byte, at int, now time.Time) bool
+type Taker = interface {
+	Turn(room []byte, at int, now time.Time) bool
+}
 
 // Wrap returns conn as one that can be read in turns, or nil if it is no TCP
 // connection. What wraps one says so with a method TCP, and has read nothing ahead.
@@ -83,6 +85,7 @@ func (c *Conn) RemoteAddr() net.Addr { return c.outer.RemoteAddr() }
 // Close waits for that.
 func (c *Conn) Close() error {
 	c.closing.Store(true)
+	c.hurry()
 	return c.outer.Close()
 }
 
@@ -104,22 +107,33 @@ func (c *Conn) setDue(t time.Time) {
 		due = t.Sub(c.clock.start)
 	}
 	c.due.Store(int64(due))
+	if due <= time.Since(c.clock.start) {
+		c.hurry()
+	}
+}
+
+// hurry has deadlines be looked at in the next turn.
+func (c *Conn) hurry() {
+	if r := c.round.Load(); r != nil {
+		r.late.Store(true)
+	}
 }
 
 // TakeTurns has Read wait for turns from now on, or no longer. It is for the
 // goroutine that reads.
 func (c *Conn) TakeTurns(on bool) {
-	if on == (c.round != nil) {
+	r := c.round.Load()
+	if on == (r != nil) {
 		return
 	}
 	c.empty = false
 	low := 1
 	if on {
-		c.round = c.clock.seat()
+		c.round.Store(c.clock.seat())
 		low = lowWater
 	} else {
-		c.round.leave()
-		c.round = nil
+		r.leave()
+		c.round.Store(nil)
 	}
 	_ = c.raw.Control(func(fd uintptr) { // without it reading costs more, and works
 		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, low)
@@ -131,13 +145,12 @@ func (c *Conn) TakeTurns(on bool) {
 // take, or when a deadline is over. It returns an error of reading, and does not wait
 // if the connection takes no turns or more may be there to be read now: then Read.
 func (c *Conn) Await(t Taker) (waited bool, err error) {
-	if c.round == nil || !c.empty {
+	r := c.round.Load()
+	if r == nil || !c.empty || c.late(time.Now()) {
 		return false, nil
 	}
 	err = c.raw.Control(func(fd uintptr) { // the descriptor is nobody else's meanwhile
-		c.fd, c.taker = fd, t
-		c.wait()
-		c.taker = nil
+		c.wait(r, waiter{c, fd, t})
 		waited = true
 	})
 	if err == nil {
@@ -146,42 +159,50 @@ func (c *Conn) Await(t Taker) (waited bool, err error) {
 	return waited, err
 }
 
-func (c *Conn) wait() {
-	c.round.join(c)
+func (c *Conn) wait(r *round, w waiter) {
+	r.join(w)
 	<-c.back
 }
 
 // turn is what happens to a connection that waits. It returns whether it goes on
 // waiting.
-func (c *Conn) turn(room []byte, now time.Time) bool {
-	if c.taker == nil {
+func (w *waiter) turn(room []byte, now time.Time) bool {
+	if w.taker == nil {
 		return false
 	}
-	if c.closing.Load() || int64(now.Sub(c.clock.start)) >= c.due.Load() {
-		c.empty = false // Read says what is the matter
-		return false
-	}
-	n, errno := receive(c.fd, room[headroom:])
+	n, errno := receive(w.fd, room[headroom:])
 	switch {
 	case errno == syscall.EAGAIN || errno == syscall.EINTR:
-		return true
+		return !w.conn.late(now)
 	case errno != 0 || n == 0:
-		c.err = c.failed(errno)
+		w.conn.err = w.conn.failed(errno)
 		return false
 	}
-	c.empty = n < roomSize
-	return c.taker(room[:headroom+n], headroom, now) && c.empty
+	if n == roomSize {
+		w.conn.empty = false
+	}
+	return w.taker.Turn(room[:headroom+n], headroom, now) && n < roomSize
+}
+
+// late reports whether a deadline is over; then Read says so.
+func (c *Conn) late(now time.Time) bool {
+	late := c.closing.Load() || int64(now.Sub(c.clock.start)) >= c.due.Load()
+	if late {
+		c.empty = false
+	}
+	return late
 }
 
 // Read reads what is there. If there is nothing it waits: for a turn, if it is to
 // take them, which is also when it notices a deadline, Close and the peer's end.
 func (c *Conn) Read(p []byte) (int, error) {
-	if c.round == nil || len(p) == 0 {
+	r := c.round.Load()
+	if r == nil || len(p) == 0 {
 		return c.TCPConn.Read(p)
 	}
 	for {
 		if c.empty {
-			c.wait()
+			c.wait(r, waiter{conn: c})
 		}
 		n, err := c.try(p)
 		c.empty = n < len(p)

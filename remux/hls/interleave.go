@@ -24,6 +24,7 @@ type Interleaver struct {
 }
 
 type lane struct {
+	room   [8]av.Sample // for what waits of a stream that keeps its time
 	buf    []av.Sample
 	head   int           // buf[head:] waits
 	newest time.Duration // DTS of the sample pushed last
@@ -97,6 +98,9 @@ func (l *lane) queue() []av.Sample { return l.buf[l.head:] }
 // push reuses the room of what has been popped, so that a queue that keeps short
 // does not allocate.
 func (l *lane) push(s av.Sample) {
+	if l.buf == nil {
+		l.buf = l.room[:0]
+	}
 	if l.head > 0 && len(l.buf) == cap(l.buf) {
 		n := copy(l.buf, l.buf[l.head:])
 		clear(l.buf[n:])
