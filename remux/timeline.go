@@ -117,6 +117,11 @@ func (t *timeline) drain(now func() time.Time) bool {
 }
 
 func (t *timeline) place(s av.Sample, now func() time.Time) bool {
+	moved := false
+	for cut := t.cutter.Late(s); cut != hls.Continue; cut = t.cutter.Late(s) {
+		t.cutBeforeLast(cut, now())
+		moved = true
+	}
 	hole := t.cutter.Hole(s.DTS)
 	if hole {
 		t.abandon(now())
@@ -124,7 +129,7 @@ func (t *timeline) place(s av.Sample, now func() time.Time) bool {
 	cut := t.cutter.Next(s)
 	switch cut {
 	case hls.Drop:
-		return hole
+		return hole || moved
 	case hls.NewSegment:
 		at := now()
 		t.endSegment(t.cutter.At(), &s, at)
@@ -134,7 +139,25 @@ func (t *timeline) place(s av.Sample, now func() time.Time) bool {
 		t.partStart, t.partKey = t.cutter.At(), s.Key && (s.Kind == av.Video || s.Config.Video == nil)
 	}
 	t.add(s)
-	return cut != hls.Continue
+	return cut != hls.Continue || moved
+}
+
+// cutBeforeLast ends the open part, or segment, in front of its last picture, which
+// begins the next.
+func (t *timeline) cutBeforeLast(cut hls.Cut, now time.Time) {
+	at, n := t.cutter.At(), len(t.video)-1
+	last := t.video[n]
+	t.video = t.video[:n:n]
+	if cut == hls.NewSegment {
+		t.openBytes -= int64(len(last.Tag))
+		t.endSegment(at, &last, now)
+		t.beginSegment(last, at, now)
+		t.add(last)
+		return
+	}
+	t.endPart(at, &last, now)
+	t.partStart, t.partKey = at, last.Key
+	t.video = append(t.video, last)
 }
 
 // breakOff ends the open segment where its samples end; a discontinuity follows.
@@ -150,7 +173,7 @@ func (t *timeline) abandon(now time.Time) bool {
 	if t.open == nil {
 		return false
 	}
-	end := t.lastEnd()
+	end := min(t.lastEnd(), t.cutter.Latest())
 	t.endSegment(end, nil, now)
 	t.cutter.End(end)
 	return true
@@ -158,12 +181,12 @@ func (t *timeline) abandon(now time.Time) bool {
 
 // lastEnd is the stream time at which the open segment's samples end.
 func (t *timeline) lastEnd() time.Duration {
-	frame := max(t.cutter.Frame, time.Millisecond)
+	least := t.partStart
+	end := least + time.Millisecond
 	if n := len(t.video); n > t.partVideo {
-		return t.video[n-1].DTS + frame
-	}
-	end := t.partStart + time.Millisecond // a part of sound alone ends with its sound
-	if n := len(t.audio); n > t.partAudio {
+		least = t.video[n-1].DTS
+		end = least + t.cutter.Frame
+	} else if n := len(t.audio); n > t.partAudio { // a part of sound alone ends with its sound
 		last, track := t.audio[n-1], t.open.Config.Audio
 		length := time.Duration(track.Samples(last.Data)) * time.Second / time.Duration(track.Timescale)
 		end = max(end, last.DTS+length)
@@ -171,7 +194,7 @@ func (t *timeline) lastEnd() time.Duration {
 	if t.cutter.PartTarget > 0 {
 		end = min(end, t.partStart+t.cutter.PartTarget)
 	}
-	return end
+	return max(end, least+time.Millisecond)
 }
 
 func (t *timeline) beginSegment(s av.Sample, at time.Duration, now time.Time) {
@@ -234,7 +257,8 @@ func moveUp(s av.Sample, part []av.Sample, end int64) av.Sample {
 }
 
 // endPart closes the open part at a stream time; next is the sample behind it,
-// nil at the end.
+// nil at the end. A part that a single picture makes longer than parts may be (4.4.4.9)
+// is said to be as long as they may: its segment says the rest when it is complete.
 func (t *timeline) endPart(at time.Duration, next *av.Sample, now time.Time) {
 	seg := t.open
 	p := &Part{
@@ -246,6 +270,9 @@ func (t *timeline) endPart(at time.Duration, next *av.Sample, now time.Time) {
 		config:      seg.Config,
 		video:       t.video[t.partVideo:len(t.video):len(t.video)],
 		audio:       t.audio[t.partAudio:len(t.audio):len(t.audio)],
+	}
+	if t.cutter.PartTarget > 0 {
+		p.Duration = min(p.Duration, t.cutter.PartTarget)
 	}
 	if n := len(p.video); n > 0 {
 		guess := scale(at, seg.Config.Video.Timescale)

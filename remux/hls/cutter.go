@@ -23,6 +23,11 @@ const (
 
 // Cutter decides where segments and parts begin from samples in order of DTS.
 // A segment begins at a key frame; without video, at any audio frame.
+//
+// How long a picture lasts is known when the next one comes. Where pictures come at one
+// rate the last one says it, and what begins is known at once. Where they do not, and
+// there is no sound to cut at, the next one may show that the last had no room: Late
+// then moves that into a part, or a segment, of its own.
 type Cutter struct {
 	SegmentDuration    time.Duration // a key frame this late in a segment begins the next one
 	MaxSegmentDuration time.Duration // a segment is cut here without a key frame
@@ -94,13 +99,35 @@ func (c *Cutter) Next(s av.Sample) Cut {
 // but for sound that goes on without pictures: then it may be a little before.
 func (c *Cutter) At() time.Duration { return c.at }
 
+// Late says what has to end in front of the sample before s, at At, now that s shows
+// how long that one lasts. It is asked before Next, until it says Continue.
+func (c *Cutter) Late(s av.Sample) Cut {
+	if !c.open || s.Kind != av.Video || s.Config.Audio != nil {
+		return Continue
+	}
+	switch {
+	case c.last > c.segment && s.DTS-c.segment > c.longest() && s.DTS-c.last <= c.longest():
+		c.at = c.last
+		c.close(c.at)
+		c.begin(false)
+		return NewSegment
+	case c.PartTarget > 0 && c.last > c.part && s.DTS-c.part > c.PartTarget:
+		c.at, c.part = c.last, c.last
+		return NewPart
+	}
+	return Continue
+}
+
 // full says that what began at a time has no room within limit for the sample and
 // what follows it. Sound ends nothing while pictures come in their time.
 func (c *Cutter) full(s av.Sample, began, limit time.Duration, leading bool) bool {
 	const slack, soundFrame = 2 * time.Millisecond, 25 * time.Millisecond
 	length := s.DTS - began
 	if leading {
-		return length > 0 && length+c.Frame > limit
+		// A picture that lasts as long as this one did may not be the next: a part has
+		// to have 85 % of its target (4.4.4.9), and Late mends what turns out too long.
+		enough := s.Config.Audio != nil || length >= limit*85/100
+		return length > 0 && length+c.Frame > limit && enough
 	}
 	return s.DTS-c.last > c.Frame+slack && length+soundFrame > limit
 }
@@ -119,6 +146,9 @@ func (c *Cutter) Hole(at time.Duration) bool {
 	const slack = 50 * time.Millisecond
 	return c.open && at-c.segment > c.longest()+max(c.Frame, slack)+slack
 }
+
+// Latest is the latest time at which the open segment may end.
+func (c *Cutter) Latest() time.Duration { return c.segment + c.longest() }
 
 // End closes the open segment at the given DTS, because the stream ends or a
 // discontinuity follows. The next segment waits for a key frame.
