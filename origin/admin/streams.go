@@ -90,12 +90,7 @@ func describe(s *remux.Stream, publishers []Publisher, audience Audience) Stream
 	if d.Viewers == nil {
 		d.Viewers = map[string]int{}
 	}
-	if c := r.Config; c != nil && c.Video != nil {
-		d.Video = &Video{c.Video.Codec.String(), c.Video.String, c.Video.Width, c.Video.Height, rounded(c.Video.FrameRate)}
-	}
-	if c := r.Config; c != nil && c.Audio != nil {
-		d.Audio = &Audio{c.Audio.Codec.String(), c.Audio.String, c.Audio.SampleRate, c.Audio.Channels}
-	}
+	d.Video, d.Audio = tracks(r.Config)
 	if k := r.KeyFrames; k.Last > 0 {
 		d.KeyFrames = &Interval{seconds(k.Last), seconds(k.Min), seconds(k.Max)}
 	}
@@ -106,6 +101,7 @@ func describe(s *remux.Stream, publishers []Publisher, audience Audience) Stream
 	if m := s.MetadataJSON(); m != nil {
 		d.Metadata = m
 	}
+	d.Extras = extras(s, d.Metadata)
 	return d
 }
 

@@ -29,6 +29,7 @@ type Stream struct {
 	Publisher *Publisher     `json:"publisher"`      // nil: none, or a relay
 	Video     *Video         `json:"video"`
 	Audio     *Audio         `json:"audio"`
+	Extras    []Track        `json:"extra_tracks"`
 	Bitrate   int64          `json:"bitrate"`            // bits a second, of the last seconds
 	FrameRate float64        `json:"frame_rate"`         // likewise
 	KeyFrames *Interval      `json:"key_frame_interval"` // nil: there have not been two
@@ -70,6 +71,15 @@ type Audio struct {
 	String     string `json:"string"`
 	SampleRate int    `json:"sample_rate"`
 	Channels   int    `json:"channels"`
+}
+
+// Track is one beside the first of its kind. One of Video and Audio is not nil.
+type Track struct {
+	Kind     string `json:"kind"`     // video or audio
+	Number   uint8  `json:"track"`    // as the encoder counts; the first of each kind are 0
+	Language string `json:"language"` // "": the encoder does not say
+	Video    *Video `json:"video"`
+	Audio    *Audio `json:"audio"`
 }
 
 // Interval is in seconds.
