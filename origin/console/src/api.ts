@@ -63,7 +63,8 @@ export class Failure extends Error {
 }
 
 async function ask (path: string, init: RequestInit = {}): Promise<Response> {
-  const headers: HeadersInit = token === '' ? {} : { Authorization: `Bearer ${token}` }
+  const headers: Record<string, string> = token === '' ? {} : { Authorization: `Bearer ${token}` }
+  if (init.body !== undefined) headers['Content-Type'] = 'application/json'
   const answer = await fetch(`/api/v1/${path}`, { ...init, headers, cache: 'no-store', credentials: 'omit' })
   if (answer.ok) return answer
   if (answer.status === 401) refused()
@@ -73,6 +74,11 @@ async function ask (path: string, init: RequestInit = {}): Promise<Response> {
 
 export async function get<T> (path: string, signal?: AbortSignal): Promise<T> {
   return await (await ask(path, { signal })).json() as T
+}
+
+/** Sends an order, with a body if there is one. */
+export async function send<T> (path: string, body?: object): Promise<T> {
+  return await (await ask(path, { method: 'POST', body: body === undefined ? undefined : JSON.stringify(body) })).json() as T
 }
 
 export async function remove (path: string): Promise<void> { await ask(path, { method: 'DELETE' }) }

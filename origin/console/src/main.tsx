@@ -4,6 +4,7 @@ import { useEffect, useId, useRef, useState } from 'preact/hooks'
 import { hasToken, onRefused, setToken, type Server, type Stream } from './api'
 import { length } from './format'
 import { inWords, useChanges, usePolled, useRoute } from './live'
+import { ManagePage } from './pages/manage'
 import { Overview } from './pages/overview'
 import { PublishPage } from './pages/publish'
 import { RelaysPage } from './pages/relays'
@@ -13,7 +14,7 @@ import { Section, Trouble } from './parts/small'
 import { applyTheme, setTheme, theme, type Theme } from './theme'
 import './style.css'
 
-const PAGES: Array<[route: string, title: string]> = [['', 'Streams'], ['publish', 'Publish'], ['viewers', 'Viewers'], ['relays', 'Relays']]
+const PAGES: Array<[route: string, title: string]> = [['', 'Streams'], ['publish', 'Publish'], ['viewers', 'Viewers'], ['relays', 'Relays'], ['manage', 'Manage']]
 
 function ThemeChoice (): JSX.Element {
   const [now, setNow] = useState<Theme>(theme)
@@ -53,6 +54,7 @@ function Page ({ route, streams, server, recent }: { route: string, streams: Str
     case 'publish': return <PublishPage server={server} />
     case 'viewers': return <ViewersPage streams={streams} />
     case 'relays': return <RelaysPage />
+    case 'manage': return <ManagePage />
     default: return <Section title='Not there'><p>This page does not exist. <a href='#/'>All streams</a></p></Section>
   }
 }

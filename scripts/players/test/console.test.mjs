@@ -2,10 +2,11 @@
 // real publisher. CONSOLE_SHOTS names a folder for pictures of its pages.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { launch } from '../lib/browser.mjs'
@@ -15,10 +16,10 @@ import { encode, push } from '../lib/source.mjs'
 
 const CONSOLE = fileURLToPath(new URL('../../console', import.meta.url))
 const TOKEN = 'open-sesame'
-const PAGES = ['#/', '#/streams/live/show', '#/publish', '#/viewers', '#/relays', '#/nowhere']
+const PAGES = ['#/', '#/streams/live/show', '#/publish', '#/viewers', '#/relays', '#/manage', '#/nowhere']
 
 const shots = process.env.CONSOLE_SHOTS
-let dir, binary, files, open, closed, browser
+let dir, binary, files, open, closed, browser, config, axe
 const publishers = {}
 
 before(async () => {
@@ -26,7 +27,10 @@ before(async () => {
   if (shots) await mkdir(shots, { recursive: true })
   await run(CONSOLE, ['--stale'])
   ;[binary, files] = await Promise.all([build(dir), encode(dir, 150, ['av', 'video'])])
-  open = await serve(binary, { HEADWATER_STREAM_RECONNECT_WINDOW: '1s' })
+  config = join(dir, 'headwater.yaml')
+  await writeFile(config, 'log: {level: info}\n')
+  axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+  open = await serve(binary, { HEADWATER_STREAM_RECONNECT_WINDOW: '1s', HEADWATER_CONFIG: config })
   closed = await serve(binary, { HEADWATER_ADMIN_TOKEN: TOKEN, HEADWATER_PLAY_ACCESS: 'protected' })
   publishers.show = push(files.av, open.publish('show'))
   publishers.mute = push(files.video, open.publish('mute'))
@@ -47,7 +51,7 @@ async function inConsole (server, route, what, { refusals = false, ...options } 
   const page = await context.newPage()
   const said = []
   const allowed = [new URL(server.admin('/')).host, new URL(server.url('/')).host]
-  page.on('console', m => { if (m.type() === 'error' && !(refusals && /status of 40[13]/.test(m.text()))) said.push(m.text()) })
+  page.on('console', m => { if (m.type() === 'error' && !(refusals && /status of (40[013]|422)/.test(m.text()))) said.push(m.text()) })
   page.on('pageerror', error => said.push(`${error}`))
   page.on('request', r => {
     const url = new URL(r.url())
@@ -86,6 +90,50 @@ async function plays (page) {
 const shows = (page, stream, label, pattern) => page.waitForFunction(
   ([stream, label, pattern]) => new RegExp(pattern).test(document.querySelector(`tr[data-stream="${stream}"] td[data-label="${label}"]`)?.textContent ?? ''),
   [stream, label, pattern])
+
+/** What axe finds against WCAG 2.1, A and AA, in what is shown now. */
+async function audit (page) {
+  await page.evaluate(axe) // not as a script element, which the page's policy forbids
+  return await page.evaluate(async () => {
+    const found = await window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] })
+    if (found.passes.length < 10) return ['axe has looked at nothing']
+    return found.violations.flatMap(v => v.nodes.map(n => `${v.id}: ${n.target.join(' ')}: ${n.failureSummary.replace(/\s+/g, ' ')}`))
+  })
+}
+
+/** Goes through a page with the Tab key and returns what is wrong with the way. */
+const walk = async page => {
+  const wrong = []
+  await page.evaluate(() => { window.before = null; document.activeElement.blur(); window.getSelection().removeAllRanges() })
+  for (let i = 0; i < 60; i++) {
+    await page.keyboard.press('Tab')
+    const step = await page.evaluate(() => {
+      const e = document.activeElement
+      if (e === document.body || e === window.first) return null
+      window.first ??= e
+      const label = e.outerHTML.slice(0, 80)
+      const back = window.before !== null && (window.before.compareDocumentPosition(e) & Node.DOCUMENT_POSITION_PRECEDING) !== 0
+      window.before = e
+      const rings = [e, e.closest('label')].filter(Boolean).map(x => getComputedStyle(x))
+      const ring = rings.some(s => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2)
+      const box = e.getBoundingClientRect()
+      return { label, back, ring, seen: box.width > 0 && box.bottom > 0 && box.top < innerHeight }
+    })
+    if (step === null) return i > 4 ? wrong : [...wrong, `only ${i} stops`]
+    if (step.back) wrong.push(`goes back to ${step.label}`)
+    if (!step.ring) wrong.push(`does not show the focus on ${step.label}`)
+    if (!step.seen) wrong.push(`does not show ${step.label}`)
+  }
+  return [...wrong, 'never ends']
+}
+
+/** The focus stays in the dialog that is open, however often Tab is pressed. */
+async function trapped (page) {
+  for (const key of ['Tab', 'Tab', 'Tab', 'Tab', 'Tab', 'Tab', 'Shift+Tab', 'Shift+Tab', 'Shift+Tab', 'Shift+Tab']) {
+    await page.keyboard.press(key)
+    assert.ok(await page.evaluate(() => document.activeElement === document.body || document.querySelector('dialog').contains(document.activeElement)), 'the focus has left the dialog')
+  }
+}
 
 describe('the console', { timeout: 150000 }, () => {
   test('shows what is live, in numbers', () => inConsole(open, '', async page => {
@@ -128,6 +176,92 @@ describe('the console', { timeout: 150000 }, () => {
     await shot(page, 'publish')
   }, { permissions: ['clipboard-read', 'clipboard-write'] }))
 
+  test('makes a key, shows its secret once, and revokes it', () => inConsole(open, '#/manage', async page => {
+    const listed = async () => (await (await fetch(open.admin('/api/v1/keys'))).json()).keys
+    await page.fill('text=For the streams', 'nonsense')
+    await page.click('button:text-is("Make a key")')
+    await page.waitForSelector('form [role=alert]')
+    await page.fill('text=For the streams', 'live/show')
+    await page.fill('text=Called', 'studio')
+    await page.focus('button:text-is("Make a key")')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('dialog[open]')
+    const secret = await page.textContent('dialog .copy:has(.copy-name:text-is("Secret")) code')
+    assert.match(secret, /^[A-Z2-7]{20,}$/)
+    assert.equal(await page.textContent('dialog .copy:has(.copy-name:text-is("Stream Key")) code'), `show?key=${secret}`)
+    await page.click('dialog button[aria-label="Copy: Secret"]')
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), secret)
+    assert.deepEqual(await audit(page), [])
+    await shot(page, 'key', false)
+    await trapped(page)
+    await page.click('text=I have it')
+    await page.waitForFunction(() => document.querySelector('dialog') === null)
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Make a key')
+    assert.ok(!(await page.content()).includes(secret), 'the secret is still there')
+    await page.waitForSelector('tr:has-text("studio") >> text=live/show')
+    assert.deepEqual((await listed()).map(k => [k.id, k.name]), [['studio', 'live/show']])
+    await shot(page, 'manage')
+    await page.focus('button[aria-label="Revoke key studio"]')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('dialog[open]')
+    assert.deepEqual(await audit(page), [])
+    assert.ok(await page.evaluate(() => [...document.querySelectorAll('dialog, dialog p')].every(e => e.scrollWidth <= e.clientWidth)), 'the question is cut off')
+    await trapped(page)
+    await page.keyboard.press('Escape')
+    await page.waitForFunction(() => document.querySelector('dialog') === null)
+    assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-label')), 'Revoke key studio')
+    assert.equal((await listed()).length, 1)
+    await page.click('button[aria-label="Revoke key studio"]')
+    await page.click('dialog button:text-is("Revoke key")')
+    await page.waitForSelector('text=None was made here')
+    assert.equal((await listed()).length, 0)
+    assert.ok(await page.evaluate(() => document.activeElement.closest('main') !== null), 'the focus is lost')
+  }, { permissions: ['clipboard-read', 'clipboard-write'], refusals: true }))
+
+  test('reads the configuration again, and says what is wrong with it', () => inConsole(open, '#/manage', async page => {
+    const again = page.locator('button:text-is("Read it again")')
+    await again.click()
+    await page.waitForSelector('text=Nothing is different')
+    await writeFile(config, 'log: {level: info}\nhls: {windoww: 10s}\n')
+    await again.click()
+    const said = await (await page.waitForSelector('[role=alert]')).textContent()
+    assert.match(said, /^Nothing has changed: .*headwater\.yaml:2: hls\.windoww: no such key; did you mean hls\.window/)
+    await shot(page, 'bad-configuration')
+    await writeFile(config, 'log: {level: debug}\nhls: {window: 20s}\n')
+    await again.click()
+    await page.waitForSelector('text=Changed: log.level.')
+    await page.waitForSelector('text=Needs a restart: hls.window.')
+    assert.equal(await page.locator('[role=alert]').count(), 0)
+  }, { refusals: true }))
+
+  for (const colorScheme of ['light', 'dark']) {
+    for (const viewport of [{ width: 1280, height: 900 }, { width: 360, height: 740 }]) {
+      test(`has nothing that axe finds, ${colorScheme}, ${viewport.width} wide`, () => inConsole(open, '', async page => {
+        for (const route of PAGES) {
+          await page.goto(open.admin(`/${route}`))
+          await page.waitForSelector('main .card')
+          await page.waitForSelector('text=Asking the server', { state: 'detached' })
+          await page.waitForLoadState('load')
+          assert.deepEqual(await audit(page), [], route)
+        }
+        await page.goto(open.admin('/#/streams/live/show'))
+        await page.click('text=Play a preview')
+        await plays(page)
+        assert.deepEqual(await audit(page), [], 'while it plays')
+      }, { colorScheme, viewport }))
+    }
+  }
+
+  test('is walked through with Tab, page by page, seeing where one is', () => inConsole(open, '', async page => {
+    for (const route of PAGES) {
+      await page.goto(open.admin(`/${route}`))
+      await page.reload()
+      await page.waitForSelector('main .card')
+      await page.waitForSelector('text=Asking the server', { state: 'detached' })
+      assert.deepEqual(await walk(page), [], route)
+    }
+  }))
+
   test('fits a phone, dark', () => inConsole(open, '', async page => {
     for (const route of PAGES) {
       await page.goto(open.admin(`/${route}`))
@@ -150,6 +284,7 @@ describe('the console', { timeout: 150000 }, () => {
     await page.fill('main input[type=password]', 'wrong')
     await page.keyboard.press('Enter')
     await page.waitForSelector('text=This token is not the right one')
+    assert.deepEqual(await audit(page), [])
     await shot(page, 'token')
     await page.fill('main input[type=password]', TOKEN)
     await page.keyboard.press('Enter')
@@ -171,8 +306,11 @@ describe('the console', { timeout: 150000 }, () => {
     const gone = publishers.mute.ended
     await page.click('text=Kick publisher')
     await page.waitForSelector('dialog[open]')
+    assert.deepEqual(await audit(page), [])
+    await trapped(page)
     await page.keyboard.press('Escape')
     await page.waitForFunction(() => document.querySelector('dialog') === null)
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Kick publisher')
     assert.equal(publishers.mute.child.exitCode, null)
     await page.click('text=Kick publisher')
     await shot(page, 'kick', false)

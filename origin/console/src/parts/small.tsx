@@ -62,7 +62,7 @@ export function Copy ({ name, text, note }: { name: string, text: string, note?:
       <span class='copy-name'>{name}</span>
       <span class='copy-row'>
         <code ref={field}>{text}</code>
-        <button type='button' class='small' onClick={() => { void copy() }} aria-label={`Copy: ${name}`}>{said === '' ? 'Copy' : said}</button>
+        <button type='button' class='small' onClick={() => { void copy() }} aria-label={`${said === '' ? 'Copy' : said}: ${name}`}>{said === '' ? 'Copy' : said}</button>
       </span>
       {note !== undefined && <span class='note'>{note}</span>}
       <span class='unseen' role='status'>{said === '' ? '' : `${name}: ${said}`}</span>
@@ -97,6 +97,7 @@ export function Confirm ({ question, close }: { question: Question, close: () =>
     try {
       await question.then()
       dialog.current?.close()
+      document.getElementById('main')?.focus({ preventScroll: true }) // what was asked from is about to go
     } catch (failure) {
       setError(failure instanceof Error ? failure.message : String(failure))
       setBusy(false)
