@@ -15,6 +15,10 @@ import (
 //     after its last. The other track, when it jumps too, is moved by the same
 //     amount, so that sound and picture keep their distance; both together are
 //     one discontinuity.
+//   - A track that has been silent and goes on where the other is has not jumped.
+//   - A track that stays more than maxSkew behind the other for lateFor of its own
+//     time is moved to where the other is: they have drifted apart, or one alone
+//     has jumped. That is a discontinuity too.
 //   - A smaller step back is late, not a jump: the frame gets its predecessor's
 //     DTS and keeps its own PTS.
 //   - A track that begins more than maxSkew away from the other is moved to
@@ -27,6 +31,7 @@ const (
 	maxBack    = time.Second
 	maxForward = 10 * time.Second
 	maxSkew    = 5 * time.Second
+	lateFor    = time.Second
 )
 
 // defaultFrame is the distance to the last frame that a moved track gets while
@@ -47,6 +52,8 @@ type trackClock struct {
 	offset time.Duration // stream time - raw
 	last   time.Duration // last DTS given out
 	frame  time.Duration // distance of the last two
+	late   time.Duration // since when it is too far behind the other
+	isLate bool          // late holds
 }
 
 // stamp returns a message's DTS on the stream's clock and its composition time,
@@ -62,9 +69,15 @@ func (c *clock) stamp(k av.Kind, timestamp uint32, cts time.Duration) (dts, newC
 		t.raw = unwrap(t.raw, timestamp)
 	}
 	dts = t.time()
-	if step := dts - t.last; t.frame >= 0 && (step < -maxBack || step > maxForward) {
+	step := dts - t.last
+	switch {
+	case t.frame < 0:
+	case step < -maxBack || step > maxForward && !beside(dts, other):
 		jumped = c.jump(t, other)
 		dts = t.time()
+	case t.lags(dts, other):
+		t.offset += other.last - dts
+		dts, jumped = other.last, true
 	}
 	if dts < t.last && t.frame >= 0 {
 		cts -= t.last - dts
@@ -80,6 +93,27 @@ func (c *clock) stamp(k av.Kind, timestamp uint32, cts time.Duration) (dts, newC
 
 func (t *trackClock) time() time.Duration {
 	return time.Duration(t.raw)*time.Millisecond + t.offset
+}
+
+// beside says that a time is where another track is.
+func beside(dts time.Duration, other *trackClock) bool {
+	skew := dts - other.last
+	return other.begun && skew >= -maxSkew && skew <= maxSkew
+}
+
+// lags says that the track has been too far behind the other for too long; dts is what
+// it has come to.
+func (t *trackClock) lags(dts time.Duration, other *trackClock) bool {
+	switch {
+	case !other.begun || dts >= other.last-maxSkew:
+		t.isLate = false
+	case !t.isLate:
+		t.isLate, t.late = true, dts
+	case dts-t.late >= lateFor:
+		t.isLate = false
+		return true
+	}
+	return false
 }
 
 // begin gives a track's first message its place.

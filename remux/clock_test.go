@@ -56,6 +56,23 @@ func TestClock(t *testing.T) {
 		{name: "a successor goes on", origin: 70 * time.Second, resumed: true, in: []stamped{
 			{v, 12345, 70000, false}, {a, 12350, 70005, false}, {v, 12385, 70040, false},
 		}},
+		{name: "one track is silent for a while", in: []stamped{
+			{v, 0, 0, false}, {a, 0, 0, false}, {v, 9000, 9000, false}, {v, 18000, 18000, false}, {v, 24000, 24000, false},
+			{a, 24010, 24010, false}, {v, 24040, 24040, false}, {a, 24033, 24033, false},
+		}},
+		{name: "both are silent for a while", in: []stamped{
+			{v, 0, 0, false}, {a, 0, 0, false}, {v, 40, 40, false}, {a, 23, 23, false},
+			{v, 24040, 80, true}, {a, 24023, 63, false}, {v, 24080, 120, false}, {a, 24046, 86, false},
+		}},
+		{name: "one track alone jumps by less than a jump", in: []stamped{
+			{v, 0, 0, false}, {a, 0, 0, false}, {v, 40, 40, false}, {a, 23, 23, false},
+			{v, 8040, 8040, false}, {a, 46, 46, false}, {v, 8540, 8540, false}, {a, 546, 546, false},
+			{v, 9040, 9040, false}, {a, 1046, 9040, true}, {v, 9080, 9080, false}, {a, 1069, 9063, false},
+		}},
+		{name: "a gap, and sound from before it", in: []stamped{
+			{v, 0, 0, false}, {a, 0, 0, false}, {v, 40, 40, false}, {v, 8040, 8040, false}, {a, 23, 23, false}, {a, 46, 46, false},
+			{a, 8046, 8046, false}, {v, 8080, 8080, false},
+		}},
 		{name: "a gap of nine seconds is a gap", in: []stamped{{v, 0, 0, false}, {v, 40, 40, false}, {v, 9040, 9040, false}}},
 	}
 	for _, test := range tests {
@@ -77,6 +94,31 @@ func TestClockKeepsPresentationOfLateFrames(t *testing.T) {
 	dts, cts, _ := c.stamp(av.Video, 90, 80*ms)
 	if dts != 100*ms || dts+cts != 170*ms {
 		t.Errorf("DTS %v, PTS %v; want 100ms, 170ms", dts, dts+cts)
+	}
+}
+
+// TestClockDrift: sound whose clock is slow by one in a hundred is never further from
+// the pictures than it may be, and each step is one discontinuity.
+func TestClockDrift(t *testing.T) {
+	for _, k := range []av.Kind{av.Video, av.Audio} {
+		var c clock
+		jumps := 0
+		for at := int64(0); at < 4*3600*1000; at += 20 {
+			slow, fast := at*99/100, at
+			raw := map[av.Kind]int64{av.Video: fast, av.Audio: fast}
+			raw[k] = slow
+			v, _, jumped := c.stamp(av.Video, uint32(raw[av.Video]), 0)
+			a, _, jumped2 := c.stamp(av.Audio, uint32(raw[av.Audio]), 0)
+			if jumped || jumped2 {
+				jumps++
+			}
+			if skew := v - a; skew < -maxSkew-lateFor || skew > maxSkew+lateFor {
+				t.Fatalf("%v: %v apart after %v", k, skew, time.Duration(at)*ms)
+			}
+		}
+		if jumps < 20 || jumps > 30 { // 144 s in steps of 5
+			t.Errorf("%v: %d discontinuities", k, jumps)
+		}
 	}
 }
 
