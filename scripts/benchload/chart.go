@@ -65,9 +65,9 @@ func (r results) charts() []chart {
 			[]float64{c.Headwater, c.Bare, c.Nginx, c.Sendfile}})
 	}
 	publishers := chart{file: "publishers.svg", Title: "Publishers that nobody watches: CPU of one second of one stream", Unit: "ms",
-		Series: []string{"Headwater"}}
+		Series: []string{"Headwater", "kernel alone"}}
 	for _, c := range r.Publishers {
-		publishers.Groups = append(publishers.Groups, barGroup{strconv.Itoa(c.Publishers), []float64{c.CPUms}})
+		publishers.Groups = append(publishers.Groups, barGroup{strconv.Itoa(c.Headwater.Publishers), []float64{c.Headwater.CPUms, c.Floor.CPUms}})
 	}
 	cost := chart{file: "viewers-cpu.svg", Title: "HTTP-FLV viewers of one stream: CPU of a GB, by gathering time", Unit: "s"}
 	delay := chart{file: "viewers-delay.svg", Title: "HTTP-FLV: median delay of a picture, by gathering time", Unit: "ms"}

@@ -16,7 +16,7 @@ import (
 func TestCharts(t *testing.T) {
 	r := results{
 		HLS:        []hlsCost{{"playlist", 1800, 28, 18, 11, 13}, {"segment", 512000, 106.4, 92, 198, 78}},
-		Publishers: []ingestCost{{Publishers: 1, CPUms: 4}, {Publishers: 200, CPUms: 2.5}},
+		Publishers: []ingestPair{{ingestCost{Publishers: 1, CPUms: 4}, ingestCost{CPUms: 1}}, {ingestCost{Publishers: 200, CPUms: 2.5}, ingestCost{CPUms: 0.5}}},
 		Matrix: []fanoutCost{{Viewers: 1, GatherMs: 0, CPUPerGB: 2, DelayP50: 1}, {Viewers: 1, GatherMs: 100, CPUPerGB: 1.25, DelayP50: 52},
 			{Viewers: 1000, GatherMs: 0, CPUPerGB: 0.75, DelayP50: 9}, {Viewers: 1000, GatherMs: 100, CPUPerGB: 0.3, DelayP50: 60}},
 	}
@@ -29,7 +29,7 @@ func TestCharts(t *testing.T) {
 		texts string
 	}{
 		"hls.svg":           {1 + 4 + 8, ">106</text>"},
-		"publishers.svg":    {1 + 1 + 2, ">2.50</text>"},
+		"publishers.svg":    {1 + 2 + 4, ">2.50</text>"},
 		"viewers-cpu.svg":   {1 + 2 + 4, ">0.300</text>"},
 		"viewers-delay.svg": {1 + 2 + 4, ">60.0</text>"},
 	} {

@@ -4,7 +4,7 @@
 // kernel alone charges for the same traffic. scripts/bench builds and runs it.
 //
 // It loads a server that runs in a process of its own, so that the server's
-// share is read from /proc/PID/stat and nothing of the load is in it:
+// share is read from its CPU clock and nothing of the load is in it:
 //
 //   - publishers: one FLV file is cut into RTMP chunks once and replayed in
 //     real time over many connections, each write the same shared bytes;

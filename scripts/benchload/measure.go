@@ -24,6 +24,12 @@ type ingestCost struct {
 	SlowWrites        int64   `json:"slow_writes"` // that took a publisher more than 200 ms
 }
 
+// ingestPair is what a number of publishers costs, and what the kernel alone charges.
+type ingestPair struct {
+	Headwater ingestCost `json:"headwater"`
+	Floor     ingestCost `json:"floor"`
+}
+
 // fanoutCost is what HTTP-FLV viewers of one stream cost.
 type fanoutCost struct {
 	Viewers    int     `json:"viewers"`
@@ -56,7 +62,7 @@ type results struct {
 
 	HLS        []hlsCost    `json:"hls"`
 	Blocked    blockedCost  `json:"hls_blocked"`
-	Publishers []ingestCost `json:"ingest_publishers,omitempty"`
+	Publishers []ingestPair `json:"ingest_publishers,omitempty"`
 	Matrix     []fanoutCost `json:"fanout_matrix,omitempty"`
 }
 
@@ -111,14 +117,8 @@ func measureAll(p plan) (results, error) {
 }
 
 // measureIngest measures publishers, with the kernel alone and with nginx beside it.
-func (r *results) measureIngest(p plan, file *replay) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	if r.IngestFloor, err = withProcess(self, []string{"floor-ingest"}, []string{"rtmp"}, func(s *process) (ingestCost, error) {
-		return measureIngest(s, file, p.publishers, 2*time.Second, p.floor)
-	}); err != nil {
+func (r *results) measureIngest(p plan, file *replay) (err error) {
+	if r.IngestFloor, err = ingestFloor(p, file, p.publishers); err != nil {
 		return fmt.Errorf("floor: %w", err)
 	}
 	if r.IngestPeer, err = withNginx(func(s *process) (ingestCost, error) {
@@ -165,20 +165,55 @@ func (r *results) measurePlay(p plan, file *replay) (err error) {
 // rtmpPlayers is how many players over RTMP are measured.
 const rtmpPlayers = 300
 
-// measurePublishers measures ingest for each number of publishers, shortly. A number
-// that this machine cannot take is left out, and that is said.
-func measurePublishers(p plan, file *replay, publishers []int) (all []ingestCost) {
+// measurePublishers measures ingest for each number of publishers. A number that this
+// machine cannot take is left out, and that is said.
+func measurePublishers(p plan, file *replay, publishers []int) (all []ingestPair) {
 	for _, n := range publishers {
-		cost, err := served(p, func(s *process) (ingestCost, error) {
-			return measureIngest(s, file, n, 3*time.Second, 6*time.Second)
-		})
+		pair, err := measurePair(p, file, n)
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "benchload: %d publishers are not measured: %v\n", n, err)
 			continue
 		}
-		all = append(all, cost)
+		all = append(all, pair)
 	}
 	return all
+}
+
+// measurePair measures ingest with the kernel alone beside it, and both again: what
+// else goes on on the machine comes and goes. The cheaper of each counts.
+func measurePair(p plan, file *replay, n int) (best ingestPair, err error) {
+	for i := range 2 {
+		var pair ingestPair
+		if pair.Headwater, err = served(p, func(s *process) (ingestCost, error) {
+			return measureIngest(s, file, n, windowTime, p.measure)
+		}); err != nil {
+			return best, err
+		}
+		if pair.Floor, err = ingestFloor(p, file, n); err != nil {
+			return best, fmt.Errorf("floor: %w", err)
+		}
+		if i == 0 || pair.Headwater.CPUms < best.Headwater.CPUms {
+			best.Headwater = pair.Headwater
+		}
+		if i == 0 || pair.Floor.CPUms < best.Floor.CPUms {
+			best.Floor = pair.Floor
+		}
+	}
+	return best, nil
+}
+
+// windowTime is how long it takes until the window of a stream is full.
+const windowTime = 14 * time.Second
+
+// ingestFloor measures publishers with the kernel alone.
+func ingestFloor(p plan, file *replay, n int) (cost ingestCost, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return cost, err
+	}
+	return withProcess(self, []string{"floor-ingest"}, []string{"rtmp"}, func(s *process) (ingestCost, error) {
+		return measureIngest(s, file, n, 2*time.Second, p.floor)
+	})
 }
 
 // served runs measure against a Headwater of its own.
@@ -276,9 +311,13 @@ func measureIngest(s *process, file *replay, n int, warm, length time.Duration) 
 	if alive := crowd.alive.Load(); int(alive) != n {
 		return cost, fmt.Errorf("%d of %d publishers are left: %w", alive, n, crowd.failed())
 	}
+	mbps, due := float64(crowd.sent.Load()-sent)*8/1e6/elapsed.Seconds(), file.mbps()*float64(n)
+	if mbps < due*0.8 {
+		return cost, fmt.Errorf("the publishers fell behind: %.0f of %.0f Mbit/s were sent", mbps, due)
+	}
 	return ingestCost{
 		Publishers:        n,
-		Mbps:              float64(crowd.sent.Load()-sent) * 8 / 1e6 / elapsed.Seconds(),
+		Mbps:              mbps,
 		Seconds:           elapsed.Seconds(),
 		CPUms:             cpu.Seconds() * 1000 / elapsed.Seconds() / float64(n),
 		ResidentMB:        float64(after) / mb,

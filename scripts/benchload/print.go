@@ -81,9 +81,11 @@ func (r results) printFanout(line func(string, ...any)) {
 
 func (r results) printMatrix(line func(string, ...any)) {
 	if len(r.Publishers) > 0 {
-		line("publishers\tMbit/s\tCPU ms per stream-second\tresident MB\twrites held up")
+		line("publishers\tMbit/s\tCPU ms per stream-second\tkernel alone\tresident MB\tMB per stream\twrites held up")
 		for _, c := range r.Publishers {
-			line("%d\t%.0f\t%.2f\t%.0f\t%d", c.Publishers, c.Mbps, c.CPUms, c.ResidentMB, c.SlowWrites)
+			h := c.Headwater
+			line("%d\t%.0f\t%.2f\t%.2f\t%.0f\t%.2f\t%d", h.Publishers, h.Mbps, h.CPUms, c.Floor.CPUms, h.ResidentMB,
+				(h.ResidentMB-h.ResidentMBAtStart)/float64(h.Publishers), h.SlowWrites)
 		}
 	}
 	if len(r.Matrix) > 0 {

@@ -70,22 +70,33 @@ type crowd struct {
 }
 
 // start publishes to app/s0, app/s1 … on addr, spread over a ramp, and returns
-// when all of them have begun.
+// when all of them have begun. None waits for the one before: on a machine that is busy
+// an answer takes its time, and the first must not be at the file's end when the last
+// begins.
 func (r *replay) start(addr string, n int, ramp time.Duration) (*crowd, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &crowd{cancel: cancel}
+	var begun sync.WaitGroup
 	for i := range n {
-		s, err := publish(addr, "live", fmt.Sprintf("s%d", i))
-		if err == nil && s.stream != 1 {
-			err = fmt.Errorf("the server's first message stream is %d", s.stream)
-		}
-		if err != nil {
-			c.stop()
-			return nil, err
-		}
-		c.alive.Add(1)
-		c.wg.Go(func() { c.run(ctx, r, s) })
+		begun.Go(func() {
+			s, err := publish(addr, "live", fmt.Sprintf("s%d", i))
+			if err == nil && s.stream != 1 {
+				_ = s.conn.Close()
+				err = fmt.Errorf("the server's first message stream is %d", s.stream)
+			}
+			if err != nil {
+				c.err.CompareAndSwap(nil, &err)
+				return
+			}
+			c.alive.Add(1)
+			c.wg.Go(func() { c.run(ctx, r, s) })
+		})
 		time.Sleep(ramp / time.Duration(n))
+	}
+	begun.Wait()
+	if err := c.failed(); err != nil {
+		c.stop()
+		return nil, err
 	}
 	return c, nil
 }
@@ -116,13 +127,14 @@ func (c *crowd) run(ctx context.Context, r *replay, s *session) {
 
 func (c *crowd) send(ctx context.Context, r *replay, s *session) error {
 	start := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for i, frame := range r.frames {
-		if wait := time.Until(start.Add(r.due[i])); wait > 0 {
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return nil
-			}
+		timer.Reset(time.Until(start.Add(r.due[i])))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return nil
 		}
 		began := time.Now()
 		if r.stamps[i] {

@@ -88,7 +88,7 @@ func begin(addr, app, name, code string, what []byte) (*session, error) {
 		return nil, err
 	}
 	s := &session{conn: conn, reader: messageReader{r: bufio.NewReader(conn), size: 128}}
-	if err := conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		return nil, err
 	}
 	if err := s.open(addr, app, name, code, what); err != nil {
