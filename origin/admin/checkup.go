@@ -13,7 +13,7 @@ func (a *api) checkup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	findings := checkup.Check(checkup.FromReport(s.Report(), time.Now()))
+	findings := checkup.Check(checkup.FromStream(s, a.config.History.Drift(s), time.Now()))
 	checkup.Sort(findings)
 	return answerJSON(w, r, http.StatusOK, struct {
 		Worst    checkup.Severity  `json:"worst"`

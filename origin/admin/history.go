@@ -46,6 +46,12 @@ type past struct {
 	next    int
 	stream  *remux.Stream
 	total   remux.PublisherStats // of stream, at the newest sample
+
+	publisher *remux.Publisher // whose offset of sound and pictures was
+	breaks    uint64           // of its clock, then
+	offset    time.Duration
+	drift     time.Duration // and has changed by since
+	hasOffset bool
 }
 
 // NewHistory returns a history in which nothing is until Run runs.
@@ -106,12 +112,39 @@ func (p *past) add(stream *remux.Stream, r remux.Report, viewers int, now time.T
 		s.KeyFrames = &last
 	}
 	p.total = r.Total
+	p.compare(stream.Publisher(), r)
 	if len(p.samples) < historyLength {
 		p.samples = append(p.samples, s)
 		return
 	}
 	p.samples[p.next] = s
 	p.next = (p.next + 1) % historyLength
+}
+
+// compare notes how sound and pictures have drifted apart since the publisher came, or
+// since its clock broke last.
+func (p *past) compare(publisher *remux.Publisher, r remux.Report) {
+	if r.AVOffset == nil {
+		return
+	}
+	if breaks := r.Publisher.Discontinuities; !p.hasOffset || p.publisher != publisher || p.breaks != breaks {
+		p.publisher, p.breaks, p.offset, p.hasOffset = publisher, breaks, *r.AVOffset, true
+	}
+	p.drift = *r.AVOffset - p.offset
+}
+
+// Drift returns by how much a stream's sound and pictures have drifted apart, as far as
+// the history goes. A nil History knows of none.
+func (h *History) Drift(s *remux.Stream) time.Duration {
+	if h == nil {
+		return 0
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.all[s.Name]; p != nil && p.stream == s {
+		return p.drift
+	}
+	return 0
 }
 
 // unusable counts what a publisher sent and nobody can play.

@@ -68,3 +68,28 @@ func TestHistoryFollowsTheRegistry(t *testing.T) {
 		}
 	})
 }
+
+// TestDrift: it is measured from where a publisher began, or its clock broke last.
+func TestDrift(t *testing.T) {
+	var p past
+	first, second := new(remux.Publisher), new(remux.Publisher)
+	at := func(ms int, breaks uint64) remux.Report {
+		d := time.Duration(ms) * time.Millisecond
+		return remux.Report{AVOffset: &d, Publisher: remux.PublisherStats{Discontinuities: breaks}}
+	}
+	for i, c := range []struct {
+		publisher *remux.Publisher
+		report    remux.Report
+		want      time.Duration
+	}{
+		{first, remux.Report{}, 0}, {first, at(30, 0), 0}, {first, at(90, 0), 60 * time.Millisecond}, {nil, remux.Report{}, 60 * time.Millisecond},
+		{first, at(-20, 0), -50 * time.Millisecond}, {first, at(500, 1), 0}, {first, at(510, 1), 10 * time.Millisecond}, {second, at(80, 1), 0},
+	} {
+		if p.compare(c.publisher, c.report); p.drift != c.want {
+			t.Errorf("sample %d: %s, want %s", i, p.drift, c.want)
+		}
+	}
+	if d := (*History)(nil).Drift(nil); d != 0 {
+		t.Errorf("no history: %s", d)
+	}
+}

@@ -59,10 +59,10 @@ func (e *endlessWatch) Frame(f media.Frame) {
 		}
 		e.video = &f
 	case e.video != nil:
-		e.ahead.add(f.DTS, f.DTS-e.video.DTS)
+		e.Offset(f.DTS, f.DTS-e.video.DTS)
 	}
-	if e.meter.jumps+e.meter.backward != e.jumpsThen {
-		e.jumpsThen, e.anchored, e.newest = e.meter.jumps+e.meter.backward, false, f.DTS
+	if e.Breaks() != e.jumpsThen {
+		e.jumpsThen, e.anchored, e.newest = e.Breaks(), false, f.DTS
 	}
 	e.newest = max(e.newest, f.DTS)
 	if !e.anchored && now.Sub(e.asked) > paceAfter {

@@ -202,8 +202,7 @@ func (w *watcher) fetchNew(ctx context.Context) {
 // fetch reads one segment and measures it.
 func (w *watcher) fetch(ctx context.Context, s playlist.Segment) {
 	if s.Discontinuity && w.measured.count > 0 {
-		w.meter.cut()
-		w.meter.jumps++
+		w.meter.Jump()
 		w.cut = true
 	}
 	if s.Gap {
@@ -215,7 +214,7 @@ func (w *watcher) fetch(ctx context.Context, s playlist.Segment) {
 		return
 	}
 	if w.cut {
-		w.meter.cut()
+		w.meter.Cut()
 		w.ts.Cut()
 		w.cut = false
 		w.measured.broken = true
@@ -394,7 +393,7 @@ func (m *segmentStats) take(w *watcher, s playlist.Segment, took time.Duration) 
 		w.add("segment.empty", checkup.Problem, "A segment has no media in it.", "")
 	}
 	if sink.video && sink.audio {
-		w.meter.ahead.add(sink.v, sink.a-sink.v)
+		w.meter.Offset(sink.v, sink.a-sink.v)
 	}
 	if m.lastAny && sink.any && !m.broken && m.video == sink.video {
 		real, said := sink.first-m.lastFirst, m.last.Duration

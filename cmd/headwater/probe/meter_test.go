@@ -100,7 +100,7 @@ func TestMeter(t *testing.T) {
 		var m meter
 		for i := range 100 {
 			at := time.Duration(i) * 100 * ms
-			m.ahead.add(at, 50*ms+time.Duration(i)*2*ms)
+			m.Offset(at, 50*ms+time.Duration(i)*2*ms)
 		}
 		if c := m.measures(); c.Ahead == nil || c.Drift < 110*ms || c.Drift > 140*ms || *c.Ahead-c.Drift < 50*ms || *c.Ahead-c.Drift > 80*ms {
 			t.Errorf("%v, %s", c.Ahead, c.Drift)
