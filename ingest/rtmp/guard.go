@@ -14,6 +14,7 @@ import (
 // Bounds of a session that has not been accepted, or sends other than media.
 const (
 	maxControl     = 64 << 10  // bytes of a command, data or control message
+	maxAudio       = 256 << 10 // bytes of a message of sound
 	maxEarlyBytes  = 1 << 20   // before an accepted publish or play, in all
 	maxEarlyCount  = 200       // messages, likewise
 	maxEarlyParked = 128 << 10 // bytes in unfinished messages, likewise
@@ -276,7 +277,7 @@ func (g *guard) strange() error {
 func (g *guard) admit(typ uint8, length int) (keep bool, err error) {
 	switch typ {
 	case typeAudio, typeVideo, typeAggregate:
-		if length > g.opts.MaxMessage {
+		if length > g.opts.MaxMessage || typ == typeAudio && length > maxAudio {
 			return false, limitError("media message too long")
 		}
 		return g.publish.active, nil

@@ -121,7 +121,7 @@ type Options struct {
 	Idle       time.Duration // longest time without a complete media message
 	Write      time.Duration // for a peer to take something of what is written to it
 	Answer     time.Duration // for a player to say something after Player.Ping
-	MaxMessage int           // bytes of an audio or video message
+	MaxMessage int           // bytes of an audio or video message; of audio 256 KiB at most
 	RelayID    string        // what this server is called among relays; "": nothing
 
 	MaxBitrate   int64         // bits a second that are read, after a burst of 16 MiB

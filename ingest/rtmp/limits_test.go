@@ -84,6 +84,7 @@ var hostile = []struct {
 	{name: "unknown events while publishing", begin: (*peer).publishing, send: bytes.Repeat(wire("02 000000 000006 04 00000000 0099 00000001"), 102), err: ErrLimit, text: "unknown"},
 	{name: "chunk streams without publish", begin: (*peer).connected, send: halfMessages(typeCommand, 1000, 1), err: ErrLimit, text: "chunk streams"},
 	{name: "media message too long", begin: (*peer).publishing, send: wire("06 000000 800001 09 01000000"), err: ErrLimit, text: "too long"},
+	{name: "audio message too long", begin: (*peer).publishing, send: wire("06 000000 040001 08 01000000"), err: ErrLimit, text: "too long"},
 	{name: "aggregate too long", begin: (*peer).publishing, send: wire("06 000000 ffffff 16 01000000"), err: ErrLimit, text: "too long"},
 	{name: "chunk streams", begin: (*peer).publishing, send: halfMessages(typeVideo, 1000, 1), err: ErrLimit, text: "chunk streams"},
 	{name: "half messages", begin: (*peer).publishing, send: halfMessages(typeVideo, 8<<20, 700_000), err: ErrLimit, text: "unfinished"},
