@@ -1,4 +1,5 @@
-// Streams of Enhanced RTMP, as encoders that this system need not have sent them.
+// Streams with frames and timestamps as they are wanted: of Enhanced RTMP, as encoders
+// sent it that this system need not have, and with clocks that ffmpeg cannot be given.
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildPackage } from './headwater.mjs'
@@ -30,7 +31,12 @@ export const buildPusher = dir => buildPackage(dir, 'pushflv', './scripts/player
 
 /** Publishes one of them in real time, over and over, to rtmp://HOST:PORT/APP/NAME. */
 export function pushEnhanced (pusher, name, url) {
-  const { host, pathname } = new URL(url)
   const { rate, frames } = ENHANCED[name]
-  return start(pusher, [host, pathname.slice(1), join(FILES, `${name}.flv`), rate ? `${rate}/1` : '0', frames])
+  return pushFrames(pusher, join(FILES, `${name}.flv`), url, rate ? `${rate}/1` : '0', frames)
+}
+
+/** Publishes a file of whole groups of pictures likewise; options are pushflv's. */
+export function pushFrames (pusher, file, url, pictures, sound, ...options) {
+  const { host, pathname } = new URL(url)
+  return start(pusher, [...options, host, pathname.slice(1), file, pictures, sound])
 }

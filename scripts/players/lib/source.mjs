@@ -17,6 +17,7 @@ const pictures = rate => ['-f', 'lavfi', '-i', `testsrc2=s=${WIDTH}x${HEIGHT}:r=
 export const SHAPES = {
   av: { width: WIDTH, height: HEIGHT, rate: 30, sound: true },
   ntsc: { width: WIDTH, height: HEIGHT, rate: 30000 / 1001, sound: true },
+  film: { width: WIDTH, height: HEIGHT, rate: 24000 / 1001, sound: true },
   video: { width: WIDTH, height: HEIGHT, rate: 30, sound: false },
   audio: { sound: true },
   mp3: { width: WIDTH, height: HEIGHT, rate: 30, sound: true }
@@ -28,6 +29,7 @@ export async function encode (dir, seconds, names = Object.keys(SHAPES)) {
   const from = join(dir, 'av.flv')
   const how = {
     ntsc: [...pictures('30000/1001'), ...SOUND, '-t', `${seconds}`, ...H264, '-bf', '3', ...AAC],
+    film: [...pictures('24000/1001'), ...SOUND, '-frames:v', '192', '-t', '8.1', ...H264, '-g', '48', '-keyint_min', '48', '-sc_threshold', '0', ...AAC],
     video: ['-i', from, '-map', '0:v', '-c', 'copy'],
     audio: ['-i', from, '-map', '0:a', '-c', 'copy'],
     mp3: ['-i', from, '-c:v', 'copy', '-c:a', 'libmp3lame', '-b:a', '128k']

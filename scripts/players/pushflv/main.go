@@ -1,14 +1,16 @@
 // Command pushflv publishes an FLV file over RTMP in real time, over and over,
 // with times that go on: also of codecs that the system's ffmpeg cannot send.
 //
-//	pushflv HOST:PORT APP/NAME FILE PICTURES SOUND
+//	pushflv [-early 600ms] [-start MS] HOST:PORT APP/NAME FILE PICTURES SOUND
 //
-// PICTURES and SOUND are the rates of frames, 15/1 and 48000/1024, or 0.
+// PICTURES and SOUND are the rates of frames, 15/1 and 48000/1024, or 0. Sound is sent
+// earlier than its time by -early; the first timestamp is -start.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math"
 	"os"
@@ -26,7 +28,13 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) != 5 {
+	flags := flag.NewFlagSet("pushflv", flag.ContinueOnError)
+	early := flags.Duration("early", 0, "how much earlier than its time sound is sent")
+	begin := flags.Int64("start", 0, "the first timestamp, ms")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if args = flags.Args(); len(args) != 5 {
 		return errors.New("want HOST:PORT APP/NAME FILE PICTURES SOUND")
 	}
 	app, name, _ := strings.Cut(args[1], "/")
@@ -50,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	push := &conformance.Push{Publisher: p, Feed: &conformance.Feed{Clip: clip}, Speed: 1}
+	push := &conformance.Push{Publisher: p, Feed: &conformance.Feed{Clip: clip, AudioEarly: *early, Start: *begin}, Speed: 1}
 	return push.Until(ctx, math.MaxInt64)
 }
 

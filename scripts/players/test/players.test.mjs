@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { launch, open } from '../lib/browser.mjs'
-import { buildPusher, ENHANCED, pushEnhanced } from '../lib/enhanced.mjs'
+import { buildPusher, ENHANCED, pushEnhanced, pushFrames } from '../lib/enhanced.mjs'
 import { build, serve } from '../lib/headwater.mjs'
 import { watchMachine } from '../lib/machine.mjs'
 import { stop } from '../lib/process.mjs'
@@ -17,15 +17,17 @@ import { encode, push, SHAPES } from '../lib/source.mjs'
 const WATCH = 6 // seconds a player is watched once it plays
 const SOURCE = 300 // seconds of source, more than all cases take together
 
-let dir, origin, page, browser
+let dir, files, pusher, origin, page, browser
 const publishers = []
 
 before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'headwater-players-'))
-  const [binary, files, pusher] = await Promise.all([build(dir), encode(dir, SOURCE), buildPusher(dir)])
+  let binary
+  ;[binary, files, pusher] = await Promise.all([build(dir), encode(dir, SOURCE), buildPusher(dir)])
   origin = await serve(binary)
   page = await site()
-  for (const name of Object.keys(files)) publishers.push(push(files[name], origin.publish(name)))
+  for (const name of Object.keys(files)) if (name !== 'film') publishers.push(push(files[name], origin.publish(name)))
+  publishers.push(pushFilm('film', '-early', '600ms'))
   for (const name of Object.keys(ENHANCED)) publishers.push(pushEnhanced(pusher, name, origin.publish(name)))
   browser = await launch()
   for (const name of [...Object.keys(files), ...Object.keys(ENHANCED)]) await started(name)
@@ -39,11 +41,14 @@ after(async () => {
   if (dir) await rm(dir, { recursive: true, force: true })
 }, { timeout: 60000 })
 
+/** Publishes 23.976 pictures a second with pushflv's options. */
+const pushFilm = (name, ...options) => pushFrames(pusher, files.film, origin.publish(name), '24000/1001', '44100/1024', ...options)
+
 /** Waits until a stream's playlist is of its usual length. */
-async function started (name) {
+async function started (name, segments = 4) {
   for (const end = Date.now() + 60000; Date.now() < end; await sleep(200)) {
     const response = await fetch(origin.url(`/live/${name}/fmp4/index.m3u8`))
-    if (response.ok && (await response.text()).split('#EXTINF').length > 4) return
+    if (response.ok && (await response.text()).split('#EXTINF').length > segments) return
   }
   throw new Error(`${name} does not begin: ${publishers.map(p => p.log)}`)
 }
@@ -59,15 +64,15 @@ async function inTab (what) {
 }
 
 /**
- * Plays url and returns the page's states: once it plays, then twice a second; and whether the machine was busy
- * meanwhile.
+ * Plays url and returns the page's states: once it plays, then twice a second until it was for long enough, and not
+ * before a time; and whether the machine was busy meanwhile.
  */
-const watch = (kind, url, options) => inTab(async tab => {
+const watch = (kind, url, options, until = 0) => inTab(async tab => {
   const machine = watchMachine()
   await tab.play('it', kind, url, options)
   await tab.playing('it')
   const states = [await tab.state('it')]
-  while (states.at(-1).now - states[0].now < WATCH * 1000) {
+  while (states.at(-1).now - states[0].now < WATCH * 1000 || Date.now() < until) {
     await sleep(500)
     states.push(await tab.state('it'))
   }
@@ -124,45 +129,67 @@ async function plays (t, kind, path, shape, options) {
   assertPlays(seen, shape)
 }
 
-const llShaka = { streaming: { lowLatencyMode: true } }
-const plainVideoJS = { llhls: false }
+/** What plays HLS, and the streams beside the plain one that each is shown. */
+const players = [
+  { name: 'hls.js, fMP4 with low latency', kind: 'hls', ext: 'm3u8', streams: 'ntsc film audio video mp3', options: { lowLatencyMode: true } },
+  { name: 'hls.js, fMP4', kind: 'hls', ext: 'm3u8', streams: 'film', options: { lowLatencyMode: false } },
+  { name: 'hls.js, MPEG-TS', kind: 'hls', ext: 'ts.m3u8', streams: 'ntsc film audio video' },
+  { name: 'Shaka, fMP4 with low latency', kind: 'shaka', ext: 'm3u8', streams: 'ntsc film audio video av1_aac av1_opus', options: { streaming: { lowLatencyMode: true } } },
+  { name: 'Shaka, fMP4', kind: 'shaka', ext: 'm3u8', streams: 'film' },
+  { name: 'Shaka, MPEG-TS', kind: 'shaka', ext: 'ts.m3u8', streams: 'ntsc film audio video' },
+  { name: 'video.js, fMP4 with low latency', kind: 'videojs', ext: 'm3u8', streams: 'ntsc film audio video' },
+  { name: 'video.js, fMP4', kind: 'videojs', ext: 'm3u8', streams: 'film av1_aac av1_opus', options: { llhls: false } },
+  { name: 'video.js, MPEG-TS', kind: 'videojs', ext: 'ts.m3u8', streams: 'ntsc film audio video' },
+  { name: 'the browser itself, fMP4', kind: 'native', ext: 'm3u8', streams: '' }
+]
 
 const cases = [
-  { name: 'hls.js, fMP4', kind: 'hls', path: 'av.m3u8' },
-  { name: 'hls.js, MPEG-TS', kind: 'hls', path: 'av.ts.m3u8' },
+  ...players.flatMap(({ name, kind, ext, streams, options }) =>
+    ['av', ...streams.split(' ').filter(Boolean)].map(stream => ({ name: `${name}: ${stream}`, kind, path: `${stream}.${ext}`, options }))),
   { name: 'mpegts.js, FLV', kind: 'flv', path: 'av.flv' },
   { name: 'mpegts.js without stash, FLV', kind: 'flv', path: 'av.flv', options: { enableStashBuffer: false } },
   { name: 'mpegts.js, FLV over a WebSocket', kind: 'flv', path: 'av.flv', options: { socket: true } },
   { name: 'mpegts.js, MPEG-TS over HTTP', kind: 'flv', path: 'av.ts', options: { type: 'mpegts' } },
-  { name: 'hls.js, fMP4, sound only', kind: 'hls', path: 'audio.m3u8' },
-  { name: 'hls.js, MPEG-TS, sound only', kind: 'hls', path: 'audio.ts.m3u8' },
   { name: 'mpegts.js, FLV, sound only', kind: 'flv', path: 'audio.flv', options: { hasVideo: false } },
-  { name: 'hls.js, MP3', kind: 'hls', path: 'mp3.m3u8' },
-  { name: 'mpegts.js, FLV with MP3', kind: 'flv', path: 'mp3.flv' },
-  { name: 'the browser itself, fMP4', kind: 'native', path: 'av.m3u8' },
-  { name: 'hls.js, fMP4, pictures only', kind: 'hls', path: 'video.m3u8' },
-  { name: 'hls.js, MPEG-TS, pictures only', kind: 'hls', path: 'video.ts.m3u8' },
-  { name: 'hls.js, fMP4, 29.97', kind: 'hls', path: 'ntsc.m3u8' },
-  { name: 'Shaka, fMP4 with low latency', kind: 'shaka', path: 'av.m3u8', options: llShaka },
-  { name: 'Shaka, MPEG-TS', kind: 'shaka', path: 'av.ts.m3u8' },
-  { name: 'Shaka, fMP4, sound only', kind: 'shaka', path: 'audio.m3u8', options: llShaka },
-  { name: 'Shaka, fMP4, pictures only', kind: 'shaka', path: 'video.m3u8', options: llShaka },
-  { name: 'Shaka, fMP4, 29.97', kind: 'shaka', path: 'ntsc.m3u8', options: llShaka },
-  // Asks again for the list that it has, and the browser answers from its cache.
-  { name: 'video.js, fMP4 with low latency', kind: 'videojs', path: 'ntsc.m3u8', todo: 'browsers keep blocking playlists for too long' },
-  { name: 'video.js, fMP4', kind: 'videojs', path: 'av.m3u8', options: plainVideoJS },
-  { name: 'video.js, MPEG-TS', kind: 'videojs', path: 'av.ts.m3u8' },
-  { name: 'video.js, fMP4, sound only', kind: 'videojs', path: 'audio.m3u8', options: plainVideoJS },
-  { name: 'video.js, fMP4, pictures only', kind: 'videojs', path: 'video.m3u8', options: plainVideoJS },
-  { name: 'video.js, fMP4, 29.97', kind: 'videojs', path: 'ntsc.m3u8', options: plainVideoJS }
+  { name: 'mpegts.js, FLV with MP3', kind: 'flv', path: 'mp3.flv' }
 ]
 
-describe('players', { concurrency: 4 }, () => {
-  for (const { name, kind, path, options, todo } of cases) {
-    test(name, { timeout: 150000, todo }, async t => {
+/** What is known of a stream. */
+const shapeOf = stream => SHAPES[stream] ?? { ...ENHANCED[stream], sound: true }
+
+describe('players', { concurrency: 5 }, () => {
+  // MPEG-TS counts 33 bits of 90 kHz: 26.5 hours.
+  test('clocks that wrap', { timeout: 150000 }, async t => {
+    const ahead = 14 // seconds of media before that
+    const behind = 10 // what the player furthest behind is behind
+    const wrapping = players.filter(p => / with low latency|MPEG-TS/.test(p.name))
+    for (let attempt = 1; ; attempt++) {
+      const name = `wrap${attempt}`
+      const published = Date.now()
+      const publisher = pushFilm(name, '-start', `${Math.floor(2 ** 33 / 90) - ahead * 1000}`)
+      publishers.push(publisher)
+      await started(name, 3)
+      const all = await Promise.all(wrapping.map(({ kind, ext, options }) =>
+        watch(kind, origin.url(`/live/${name}.${ext}`), options, published + (ahead + behind) * 1000)))
+      await stop(publisher, 'SIGKILL')
+      if (attempt < 3 && all.some(seen => starved(seen, SHAPES.film))) {
+        t.diagnostic(`attempt ${attempt}: the machine was busy`)
+        continue
+      }
+      for (const [i, seen] of all.entries()) {
+        t.diagnostic(`${wrapping[i].name}: ${JSON.stringify(seen.last.buffered)}`)
+        assert.ok(seen.last.time - seen.first.time > WATCH, wrapping[i].name)
+        assertPlays(seen, SHAPES.film)
+      }
+      return
+    }
+  })
+
+  for (const { name, kind, path, options } of cases) {
+    test(name, { timeout: 150000 }, async t => {
       const can = kind !== 'native' || await inTab(tab => tab.evaluate(() => window.canPlay('application/vnd.apple.mpegurl')))
       if (!can) return t.skip('this browser does not play HLS by itself')
-      await plays(t, kind, `/live/${path}`, SHAPES[path.split('.')[0]], options)
+      await plays(t, kind, `/live/${path}`, shapeOf(path.split('.')[0]), options)
     })
   }
   for (const [name, { codecs, ...shape }] of Object.entries(ENHANCED)) {

@@ -105,6 +105,44 @@ describe('restarts', { concurrency: 2 }, () => {
     }
   })
 
+  test('a publisher is killed under the other players', { timeout: 120000 }, async t => {
+    const origin = await serve(binary)
+    let publisher = push(files.av, origin.publish('x'))
+    const list = readPlaylist(origin.url('/live/x/fmp4/index.m3u8'))
+    const viewers = {
+      'hls.js, fMP4': ['hls', 'm3u8', { lowLatencyMode: false }],
+      'Shaka, fMP4 with low latency': ['shaka', 'm3u8', { streaming: { lowLatencyMode: true } }],
+      'Shaka, MPEG-TS': ['shaka', 'ts.m3u8', { manifest: { hls: { ignoreManifestProgramDateTime: true } } }], // see players.md
+      'video.js, fMP4 with low latency': ['videojs', 'm3u8'],
+      'video.js, fMP4': ['videojs', 'm3u8', { llhls: false }],
+      'video.js, MPEG-TS': ['videojs', 'ts.m3u8']
+    }
+    const names = Object.keys(viewers)
+    const tabs = {}
+    try {
+      await until(30000, () => list.segments.size >= 4, () => `four segments: ${origin.log()}`)
+      await Promise.all(names.map(async name => {
+        const [kind, ext, options] = viewers[name]
+        tabs[name] = await open(browser, page.url)
+        await tabs[name].play(name, kind, origin.url(`/live/x.${ext}`), options)
+        await tabs[name].playing(name)
+      }))
+      await stop(publisher, 'SIGKILL')
+      const killed = Date.now()
+      publisher = push(files.av, origin.publish('x'))
+      await until(20000, () => list.discontinuities() > 0, () => 'a discontinuity')
+      await sleep(14000) // all have played what was before it, and it has left the playlist
+      for (const name of names) {
+        const state = await playsOn(tabs[name], name)
+        t.diagnostic(`${name}: plays on within ${Date.now() - killed} ms, ${state.waits.length} interruptions, errors ${summary(state)}`)
+        assert.deepEqual(fatal(state), [], name)
+      }
+    } finally {
+      await Promise.all([...Object.values(tabs).map(tab => tab.close()), stop(publisher, 'SIGKILL'), list.close()])
+      await origin.close()
+    }
+  })
+
   // What survives a server is where its playlists stood, not their media.
   const viewers = [
     { name: 'TS', path: '/live/x.ts.m3u8' },
