@@ -131,6 +131,9 @@ func liveHeader(h http.Header, l live) {
 // attach takes a connection over from net/http. A plain one goes to a loop, and the
 // handler's goroutine ends; one over TLS is written to by this goroutine.
 func (h *Handler) attach(conn net.Conn, v fanout.Viewer, left func(fanout.End)) {
+	if c, ok := conn.(interface{ Skipped() }); ok { // somebody counts
+		v.Skipped = c.Skipped
+	}
 	_ = conn.SetDeadline(time.Time{}) // what net/http has set; a dead connection shows later
 	if h.fanout.Serve(conn, v, left) {
 		return

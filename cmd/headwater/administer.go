@@ -95,6 +95,9 @@ func (s *server) viewers() []admin.Viewer {
 		if v.Known {
 			a.Bytes = &v.Bytes
 		}
+		if v.Counted {
+			a.Skips = &v.Skips
+		}
 		all = append(all, a)
 	}
 	return all

@@ -28,7 +28,10 @@ func TestCheckupsAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	eventually(t, "a stream", func() bool { _, list := p.get(t, "http", "/live/x/fmp4/index.m3u8"); return strings.Contains(list, "#EXTINF") })
+	eventually(t, "a stream", func() bool {
+		_, list := p.get(t, "http", "/live/x/fmp4/index.m3u8")
+		return strings.Contains(list, "#EXTINF")
+	})
 
 	type findings struct {
 		Findings []struct{ Code, Severity, Text string }

@@ -43,6 +43,7 @@ type Viewer struct {
 	Format  Format
 	Framing Framing
 	Head    []byte // sent before all else, as it is
+	Skipped func() // called each time that it is skipped ahead; must not wait. nil: nothing is
 }
 
 // End is how it went.
@@ -102,6 +103,7 @@ func (f *Fanout) Serve(conn net.Conn, v Viewer, left func(End)) bool {
 	}
 	w := &viewer{conn: conn, fd: fd, framing: v.Framing, lead: v.Head, left: left, behind: true}
 	w.place = f.enter(feedKey{v.Stream, v.Format})
+	w.skipped = v.Skipped
 	w.moved = f.now()
 	if v.Framing == WebSocket {
 		w.inbox = &inbox{}

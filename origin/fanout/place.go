@@ -30,6 +30,7 @@ type place struct {
 	last    *block        // the newest that was sent; nil: none was
 	jumped  time.Duration // when it was last skipped ahead
 	skips   int
+	skipped func() // told of each; nil: nobody is
 	bytes   uint64 // of media sent
 	hurried bool   // jumped holds
 }
@@ -85,6 +86,9 @@ func (p *place) enter(newest, start *block, now time.Duration) (lead []byte, err
 		return nil, nil
 	}
 	p.skips++
+	if p.skipped != nil {
+		p.skipped()
+	}
 	if p.hurried && now-p.jumped < p.pause {
 		return nil, ErrTooSlow
 	}

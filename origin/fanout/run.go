@@ -50,6 +50,7 @@ func (f *Fanout) run(ctx context.Context, cancel context.CancelFunc, v Viewer, r
 	r.cancel = cancel
 	f.mu.Lock()
 	r.place = f.enter(feedKey{v.Stream, v.Format})
+	r.skipped = v.Skipped
 	f.runners[r] = struct{}{}
 	f.mu.Unlock()
 	defer func() {

@@ -94,7 +94,7 @@ func (s *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	s.begin(e.status)
 	s.taken = true
 	span := s.span
-	return watch(conn, func() {
+	return watch(conn, v, func() {
 		e.bytes, _ = v.bytes()
 		if span != nil {
 			span.End(e.status, e.bytes)

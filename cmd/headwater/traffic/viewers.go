@@ -27,6 +27,8 @@ type Viewer struct {
 	Since    time.Time
 	Bytes    uint64 // that have arrived, as far as it is known
 	Known    bool   // whether Bytes is
+	Skips    uint64 // how often it was too slow, and was skipped ahead
+	Counted  bool   // whether Skips is
 }
 
 // viewer is a Viewer and its connection.
@@ -34,6 +36,7 @@ type viewer struct {
 	Viewer
 	conn   net.Conn // nil: HTTP/2, whose connection is not its own
 	sent   atomic.Uint64
+	skips  atomic.Uint64
 	kicked atomic.Bool
 }
 
@@ -124,6 +127,7 @@ func (t *Traffic) Viewers() []Viewer {
 	for i, v := range all {
 		shown[i] = v.Viewer
 		shown[i].Bytes, shown[i].Known = v.bytes()
+		shown[i].Skips, shown[i].Counted = v.skips.Load(), v.conn != nil
 	}
 	return shown
 }
@@ -220,10 +224,10 @@ func (rs *readers) count(now time.Time) map[string]int {
 	return n
 }
 
-// watch returns conn with a function that is called once, before it is closed. What
-// a TCP connection can do to its socket it still can.
-func watch(conn net.Conn, closing func()) net.Conn {
-	w := watchedConn{conn, sync.OnceFunc(closing)}
+// watch returns conn, which is v's, with a function that is called once, before it is
+// closed. What a TCP connection can do to its socket it still can.
+func watch(conn net.Conn, v *viewer, closing func()) net.Conn {
+	w := watchedConn{conn, v, sync.OnceFunc(closing)}
 	if c, ok := conn.(syscall.Conn); ok {
 		return &watchedSocket{w, c}
 	}
@@ -232,8 +236,12 @@ func watch(conn net.Conn, closing func()) net.Conn {
 
 type watchedConn struct {
 	net.Conn
+	viewer  *viewer
 	closing func()
 }
+
+// Skipped counts that the viewer was skipped ahead.
+func (c *watchedConn) Skipped() { c.viewer.skips.Add(1) }
 
 // NetConn returns what is underneath, for those who know its kind.
 func (c *watchedConn) NetConn() net.Conn { return c.Conn }
