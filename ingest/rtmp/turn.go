@@ -18,7 +18,7 @@ type sharer interface {
 
 // mostInTurn is how many messages are handled in a turn. Whoever sends more has them
 // handled on its own goroutine.
-const mostInTurn = 128
+const mostInTurn = 32
 
 // more has more bytes come.
 func (g *guard) more() error {

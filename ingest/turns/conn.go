@@ -245,7 +245,8 @@ func (c *Conn) failed(errno syscall.Errno) error {
 // receive is one read of a socket that is non-blocking: it never waits, so the
 // scheduler need not hear of it.
 func receive(fd uintptr, p []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	// This is read(2) without the way there through the file.
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
