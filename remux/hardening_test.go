@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"headwater/remux/av"
 	"headwater/remux/flv"
 )
 
@@ -73,6 +74,45 @@ func TestClockSteps(t *testing.T) {
 		if last.Duration != 2*time.Second {
 			t.Errorf("segment %d lasts %v", last.Sequence, last.Duration)
 		}
+	}
+}
+
+// TestMonth publishes thirty days of pictures, with every wrap of their timestamps and
+// of those of MPEG-TS, and looks at each frame and each segment: there is nothing but
+// one picture after the other, and one segment after the other.
+func TestMonth(t *testing.T) {
+	t.Parallel()
+	const step, start = 2000, 0xffff_0000 // ms
+	s := newPictures(t, DefaultOptions())
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	s.p.now = func() time.Time { return now }
+	began := now
+	cursor := s.p.Stream().NewCursor()
+	var room [8]*av.Frame
+	next := int64(start + 2*step) // the first second is held back, and a viewer begins at the newest key frame
+	var last *Segment
+	for at := int64(start); at < start+30*24*3600*1000; at += step {
+		s.picture(int(uint32(at)), (at-start)%(2*step) == 0)
+		now = now.Add(step * time.Millisecond)
+		for _, f := range cursor.Take(room[:]).Frames {
+			if f.DTS != time.Duration(next)*time.Millisecond || f.Time != next*90 || wireTime(f.DTS) != uint32(next) {
+				t.Fatalf("the frame of %d ms is at %v, %d", next, f.DTS, f.Time)
+			}
+			next += step
+		}
+		ix := s.p.Stream().Index()
+		if len(ix.whole) == 0 || ix.whole[len(ix.whole)-1] == last {
+			continue
+		}
+		seg := ix.whole[len(ix.whole)-1]
+		if last != nil && (seg.Sequence != last.Sequence+1 || seg.Start != last.Start+last.Duration || !seg.ProgramTime.Equal(last.ProgramTime.Add(last.Duration))) ||
+			seg.Discontinuity || seg.Duration != 2*step*time.Millisecond {
+			t.Fatalf("segment %d of %v at %v (%v), behind %+v", seg.Sequence, seg.Duration, seg.Start, seg.ProgramTime, last)
+		}
+		last = seg
+	}
+	if next < start+30*24*3600*1000-5*step || last.ProgramTime.Sub(began) < 30*24*time.Hour-10*time.Second {
+		t.Errorf("ends at %d, %v", next, last.ProgramTime)
 	}
 }
 
