@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -145,6 +146,7 @@ func (m *Memory) Run(ctx context.Context) {
 	if m.path == "" {
 		return
 	}
+	m.sweep()
 	tick := time.NewTicker(writeEvery)
 	defer tick.Stop()
 	failing := false
@@ -188,6 +190,23 @@ func (m *Memory) write() error {
 		m.mu.Unlock()
 	}
 	return err
+}
+
+// leftBehind is how old a file is that nobody still writes.
+const leftBehind = time.Minute
+
+// sweep removes what processes that were killed while they wrote have left behind.
+func (m *Memory) sweep() {
+	dir, base := filepath.Split(m.path)
+	all, _ := os.ReadDir(filepath.Clean(dir)) // where there is none there is nothing left behind
+	for _, f := range all {
+		if !strings.HasPrefix(f.Name(), base+".") {
+			continue
+		}
+		if info, err := f.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > leftBehind {
+			_ = os.Remove(filepath.Join(dir, f.Name())) // the next start tries again
+		}
+	}
 }
 
 func replaceFile(path string, b []byte) (err error) {

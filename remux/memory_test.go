@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -104,5 +105,26 @@ func TestMemoryWithoutADisk(t *testing.T) {
 	flush(m) // logs, and that is all
 	if s, ok := m.recall(Name{"live", "x"}); !ok || s.Sequence != 7 {
 		t.Error("forgotten")
+	}
+}
+
+// TestMemorySweeps: what was left behind by a process that was killed goes, and nothing
+// that somebody may still write.
+func TestMemorySweeps(t *testing.T) {
+	dir := t.TempDir()
+	old := time.Now().Add(-time.Hour)
+	for name, at := range map[string]time.Time{"streams.json": old, "streams.json.1234": old, "streams.json.5678": time.Now(), "publish.key": old, "other.streams.json.1": old} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush(OpenMemory(filepath.Join(dir, "streams.json"), slog.New(slog.DiscardHandler)))
+	left, _ := filepath.Glob(filepath.Join(dir, "*"))
+	if len(left) != 4 || slices.Contains(left, filepath.Join(dir, "streams.json.1234")) {
+		t.Errorf("there are %q", left)
 	}
 }
