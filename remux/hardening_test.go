@@ -89,7 +89,7 @@ func TestMonth(t *testing.T) {
 	began := now
 	cursor := s.p.Stream().NewCursor()
 	var room [8]*av.Frame
-	next := int64(start + 2*step) // the first second is held back, and a viewer begins at the newest key frame
+	next := int64(start)
 	var last *Segment
 	for at := int64(start); at < start+30*24*3600*1000; at += step {
 		s.picture(int(uint32(at)), (at-start)%(2*step) == 0)
