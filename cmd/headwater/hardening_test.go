@@ -379,6 +379,7 @@ func TestNoSecretAnywhere(t *testing.T) {
 		"HEADWATER_CALLBACKS_SECRET=hush-callback-secret-0123456789abcdef",
 		`HEADWATER_RELAY_PUSH=[{name: "live/*", url: "rtmp://127.0.0.1:1/live/hush-target?key=hush-relay"}]`,
 		"HEADWATER_PUBLISH_MAX_FAILURES=0",
+		"HEADWATER_HTTP_ACCESS_LOG=-",
 	}, "--data", t.TempDir(), "--log-level", "debug")
 	var accepted []string
 	for _, name := range []string{"x?key=hush-publish-key-0123456789&sign=hush", "sk_hush_1", "x?token=hw1.a.hush.hush", "a hush b?key=hush"} {
@@ -396,11 +397,30 @@ func TestNoSecretAnywhere(t *testing.T) {
 	}
 	eventually(t, "the relay has failed", func() bool { return strings.Contains(p.log.String(), "connection refused") })
 	var said strings.Builder
-	for _, path := range []string{"/live/gone.flv?token=hush", "/live/gone.m3u8?token=hw1.a.hush", "/live/hush", "/%68ush?key=hush"} {
+	for _, path := range []string{"/live/gone.flv?token=hush", "/live/gone.m3u8?token=hw1.a.hush", "/token=hush/live/gone.m3u8", "/token=hw1.a.hush/live/gone/fmp4/index.m3u8", "/%74oken=hush/live/gone.m3u8"} {
 		_, body := p.get(t, "http", path)
 		said.WriteString(body)
 	}
-	for _, path := range []string{"/", "/metrics", "/api/v1/streams", "/api/v1/config", "/api/v1/streams/live/x", "/healthz", "/readyz"} {
+	watched, err := startEncoder(t, p, "watched?key=hush-publish-key-0123456789", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watched.stop()
+	for _, path := range []string{"/live/watched.flv?token=hush", "/token=hush/live/watched.flv"} { // who has let them in is asked by a callback
+		res, err := http.Get("http://" + p.addrs["http"] + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", path, res.StatusCode)
+		}
+	}
+	for _, path := range []string{"/live/watched.m3u8?token=hush", "/token=hush/live/watched.m3u8", "/token=hush/live/watched/fmp4/index.m3u8"} {
+		_, body := p.get(t, "http", path)
+		said.WriteString(body)
+	}
+	for _, path := range []string{"/", "/metrics", "/api/v1/streams", "/api/v1/streams/live/watched", "/api/v1/viewers", "/api/v1/publishers", "/api/v1/relays", "/api/v1/keys", "/api/v1/server", "/healthz", "/readyz"} {
 		_, body := p.get(t, "admin", path)
 		said.WriteString(body)
 		req, err := http.NewRequest(http.MethodGet, "http://"+p.addrs["admin"]+path, nil)
