@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -46,19 +47,28 @@ func (s *server) adminConfig() admin.Config {
 
 func (s *server) metrics(b build) http.Handler {
 	return metrics.Handler(metrics.Sources{
-		Registry: s.registry,
-		Ingest:   s.rtmp.Stats,
-		Players:  s.rtmp.Players,
-		Media:    s.media.Stats,
-		Relays:   s.relays.Status,
-		Access:   func() access.Stats { return s.policies.now().Stats() },
-		Traffic:  s.traffic,
-		Web:      s.web.stats,
-		Panics:   httpPanics.Load,
-		Log:      s.access,
-		Ready:    s.ready.Load,
-		Streams:  s.cfg.Load().Metrics.Streams,
-		Version:  b.Version, Commit: b.Commit, Go: b.Go,
+		Registry:  s.registry,
+		Ingest:    s.rtmp.Stats,
+		Players:   s.rtmp.Players,
+		Media:     s.media.Stats,
+		Relays:    s.relays.Status,
+		Access:    func() access.Stats { return s.policies.now().Stats() },
+		Traffic:   s.traffic,
+		Web:       s.web.stats,
+		Operators: s.operators.stats,
+		Panics:    httpPanics.Load,
+		Memory: func() metrics.Memory {
+			m := metrics.Memory{Live: s.room.live(), Full: s.room.Full()}
+			if s.room.limit < math.MaxInt64 {
+				m.Limit = uint64(s.room.limit)
+			}
+			return m
+		},
+		Proxies: s.ls.turnedAway,
+		Log:     s.access,
+		Ready:   s.ready.Load,
+		Streams: s.cfg.Load().Metrics.Streams,
+		Version: b.Version, Commit: b.Commit, Go: b.Go,
 	})
 }
 

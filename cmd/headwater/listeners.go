@@ -36,6 +36,18 @@ func (ls listeners) all() []namedListener {
 	return all
 }
 
+// turnedAway returns how many connections of proxies were refused for want of a header,
+// by the listeners that know proxies.
+func (ls listeners) turnedAway() map[string]uint64 {
+	all := map[string]uint64{}
+	for _, l := range ls.all() {
+		if l.proto != "admin" {
+			all[l.proto] = l.Refused()
+		}
+	}
+	return all
+}
+
 func (ls listeners) close() {
 	for _, l := range ls.all() {
 		_ = l.Close()

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"io"
+	"net"
 	"os"
 	"regexp"
 	"strings"
@@ -93,6 +95,8 @@ func checkScrape(t *testing.T, scrape string) {
 		`headwater_renders_total{kind="playlist"} 1`, `headwater_http_requests_total{code="2xx",kind="playlist"} 1`,
 		`headwater_rtmp_sessions{kind="publisher"} 1`, `headwater_http_viewers_ended_total{reason="closed"} 1`, `headwater_ready 1`,
 		`headwater_stream_key_frame_interval_seconds{of="last",stream="live/x"} 1`,
+		`headwater_memory_full 0`, `headwater_proxy_connections_refused_total{listener="http"} 0`,
+		`headwater_http_connections_refused_total{reason="max_connections"} 0`, `headwater_admin_connections_refused_total{reason="max_connections"} 0`,
 	} {
 		if !strings.Contains(scrape, "\n"+want+"\n") {
 			t.Errorf("the scrape lacks %s", want)
@@ -105,5 +109,39 @@ func checkScrape(t *testing.T, scrape string) {
 	}
 	if t.Failed() {
 		t.Log(regexp.MustCompile(`(?m)^(#|go_|process_).*\n`).ReplaceAllString(scrape, ""))
+	}
+}
+
+// TestRefusalsAreCounted: connections without a PROXY header, and those above a limit.
+func TestRefusalsAreCounted(t *testing.T) {
+	t.Parallel()
+	p := startServe(t, []string{"HEADWATER_PROXY_PROTOCOL_FROM=127.0.0.1", "HEADWATER_HTTP_MAX_CONNECTIONS=1", "HEADWATER_LIMITS_MEMORY=1GiB"}, "--data", t.TempDir())
+	say := func(text string) net.Conn {
+		t.Helper()
+		c, err := net.Dial("tcp", p.addrs["http"])
+		if err == nil {
+			_, err = io.WriteString(c, text)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	if !closedByPeer(t, say("GET / HTTP/1.1\r\n\r\n")) {
+		t.Error("a connection without a header stayed open")
+	}
+	const header = "PROXY TCP4 192.0.2.7 127.0.0.1 5555 8080\r\n"
+	held := say(header)
+	defer func() { _ = held.Close() }()
+	scrape := func() string { _, text := p.get(t, "admin", "/metrics"); return text }
+	eventually(t, "one connection", func() bool { return strings.Contains(scrape(), "\nheadwater_http_connections 1\n") })
+	if !closedByPeer(t, say(header)) {
+		t.Error("a second connection stayed open")
+	}
+	for _, want := range []string{
+		`headwater_proxy_connections_refused_total{listener="http"} 1`, `headwater_http_connections_refused_total{reason="max_connections"} 1`,
+		"headwater_memory_limit_bytes 1.073741824e+09",
+	} {
+		eventually(t, want, func() bool { return strings.Contains(scrape(), "\n"+want+"\n") })
 	}
 }

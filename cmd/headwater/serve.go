@@ -71,32 +71,33 @@ func newServe() *cobra.Command {
 // server is everything that one serve command runs.
 type server struct {
 	// fixed after build
-	log      *slog.Logger
-	level    *slog.LevelVar
-	load     func() (*config.Config, []string, error) // reads the configuration again
-	before   *handover.Predecessor                    // nil: this process takes over from nobody
-	program  string                                   // what was started
-	manager  manager
-	tracing  *tracing.Tracing // nil: nothing is traced
-	limit    uint64           // on descriptors
-	ls       listeners
-	certs    certificates
-	keys     *access.KeyStore
-	policies *policies
-	memory   *remux.Memory
-	room     *memoryWatch
-	registry *remux.Registry
-	twinID   string // "": there is no twin
-	relays   *relay.Relay
-	rtmp     *ingest.Server
-	media    *origin.Handler
-	traffic  *traffic.Traffic
-	access   *traffic.AccessLog
-	http     *http.Server
-	plain    *http1.Server // in front of http
-	admin    *http.Server
-	history  *admin.History
-	web      *connectionPool // of the public listeners
+	log       *slog.Logger
+	level     *slog.LevelVar
+	load      func() (*config.Config, []string, error) // reads the configuration again
+	before    *handover.Predecessor                    // nil: this process takes over from nobody
+	program   string                                   // what was started
+	manager   manager
+	tracing   *tracing.Tracing // nil: nothing is traced
+	limit     uint64           // on descriptors
+	ls        listeners
+	certs     certificates
+	keys      *access.KeyStore
+	policies  *policies
+	memory    *remux.Memory
+	room      *memoryWatch
+	registry  *remux.Registry
+	twinID    string // "": there is no twin
+	relays    *relay.Relay
+	rtmp      *ingest.Server
+	media     *origin.Handler
+	traffic   *traffic.Traffic
+	access    *traffic.AccessLog
+	http      *http.Server
+	plain     *http1.Server // in front of http
+	admin     *http.Server
+	history   *admin.History
+	web       *connectionPool // of the public listeners
+	operators *connectionPool // of the admin listener
 
 	cfg       atomic.Pointer[config.Config] // in force
 	ready     atomic.Bool
@@ -224,6 +225,7 @@ func (s *server) build(cfg *config.Config, caps connectionCaps, stdout io.Writer
 	s.http = newHTTPServer(s.traffic.Handler(s.media), s.log)
 	s.plain = &http1.Server{HTTP: s.http}
 	s.web = newConnectionPool(caps.http, cfg.HTTP.MaxConnectionsPerAddress, s.log)
+	s.operators = newConnectionPool(adminConnections, 0, s.log)
 	s.history = admin.NewHistory(s.registry, s.audience)
 	s.admin = newHTTPServer(admin.New(s.adminConfig()), s.log)
 	s.admin.WriteTimeout = 30 * time.Second
@@ -275,8 +277,7 @@ func (s *server) start() <-chan error {
 	if ls.https != nil {
 		run("https", func() error { return s.http.ServeTLS(&limitedListener{ls.https, s.web}, "", "") })
 	}
-	operators := newConnectionPool(adminConnections, 0, s.log)
-	run("admin", func() error { return s.admin.Serve(&limitedListener{ls.admin, operators}) })
+	run("admin", func() error { return s.admin.Serve(&limitedListener{ls.admin, s.operators}) })
 	s.expire = s.until(s.registry.Run, s.room.run, s.history.Run)
 	s.settle = s.until(s.memory.Run)
 	s.startRelays()

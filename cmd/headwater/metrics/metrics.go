@@ -24,23 +24,32 @@ import (
 
 // Sources are what is read at a scrape.
 type Sources struct {
-	Registry *remux.Registry
-	Ingest   func() ingest.Stats
-	Players  func() []ingest.Player
-	Media    func() origin.Stats
-	Relays   func() []relay.Status
-	Access   func() access.Stats
-	Traffic  *traffic.Traffic
-	Web      func() Connections
-	Panics   func() uint64      // of HTTP handlers
-	Log      *traffic.AccessLog // nil: none
-	Ready    func() bool
+	Registry  *remux.Registry
+	Ingest    func() ingest.Stats
+	Players   func() []ingest.Player
+	Media     func() origin.Stats
+	Relays    func() []relay.Status
+	Access    func() access.Stats
+	Traffic   *traffic.Traffic
+	Web       func() Connections
+	Operators func() Connections
+	Panics    func() uint64 // of HTTP handlers
+	Memory    func() Memory
+	Proxies   func() map[string]uint64 // connections without a PROXY header from where there has to be one, by listener
+	Log       *traffic.AccessLog       // nil: none
+	Ready     func() bool
 
 	Streams             int // that have series of their own
 	Version, Commit, Go string
 }
 
-// Connections are those of the public HTTP listeners.
+// Memory is how much of it may be used, and is.
+type Memory struct {
+	Limit, Live uint64 // bytes; a limit of 0 is none
+	Full        bool   // new publishers and viewers are refused
+}
+
+// Connections are those of the public HTTP listeners, or of the admin listener.
 type Connections struct {
 	Open    int
 	Refused map[string]uint64 // by the limit that they were above

@@ -19,14 +19,17 @@ import (
 func sources(r *remux.Registry) Sources {
 	return Sources{
 		Registry: r, Streams: 2, Traffic: traffic.New(nil, nil),
-		Ingest:  func() ingest.Stats { return ingest.Stats{} },
-		Players: func() []ingest.Player { return nil },
-		Media:   func() origin.Stats { return origin.Stats{} },
-		Web:     func() Connections { return Connections{} },
-		Panics:  func() uint64 { return 0 },
-		Relays:  func() []relay.Status { return nil },
-		Access:  func() access.Stats { return access.Stats{} },
-		Ready:   func() bool { return true },
+		Ingest:    func() ingest.Stats { return ingest.Stats{} },
+		Players:   func() []ingest.Player { return nil },
+		Media:     func() origin.Stats { return origin.Stats{} },
+		Web:       func() Connections { return Connections{} },
+		Panics:    func() uint64 { return 0 },
+		Memory:    func() Memory { return Memory{} },
+		Proxies:   func() map[string]uint64 { return nil },
+		Operators: func() Connections { return Connections{} },
+		Relays:    func() []relay.Status { return nil },
+		Access:    func() access.Stats { return access.Stats{} },
+		Ready:     func() bool { return true },
 	}
 }
 

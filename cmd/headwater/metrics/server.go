@@ -13,6 +13,14 @@ var (
 	buildInfo = gauge("build_info", "1; the labels say which build this is.", "version", "commit", "go")
 	ready     = gauge("ready", "Whether new work should be sent here.")
 
+	memoryLimit = gauge("memory_limit_bytes", "What the process keeps to; 0: no limit.")
+	memoryLive  = gauge("memory_live_bytes", "What was in use at the last garbage collection, and the stacks.")
+	memoryFull  = gauge("memory_full", "Whether new publishers and viewers are refused for want of memory.")
+	proxyTurned = counter("proxy_connections_refused_total", "Connections from proxy_protocol.from without a PROXY header, by listener.", "listener")
+
+	adminOpen   = gauge("admin_connections", "Connections of the admin listener.")
+	adminTurned = counter("admin_connections_refused_total", "Connections of operators that were closed on sight, by the limit.", "reason")
+
 	httpRequests = counter("http_requests_total", "Answers by kind of object and class of status.", "kind", "code")
 	httpBytes    = counter("http_response_bytes_total", "Bodies by kind of object; endless ones over HTTP/2 alone.", "kind")
 	httpSeconds  = define(prometheus.UntypedValue, "http_request_duration_seconds", "How long answers took, endless ones apart. A blocking reload takes as long as a part or a segment.", "kind")
@@ -56,6 +64,14 @@ func (c *collector) process(ch chan<- prometheus.Metric) {
 	s := c.sources
 	buildInfo.send(ch, 1, s.Version, s.Commit, s.Go)
 	ready.send(ch, truth(s.Ready()))
+	m := s.Memory()
+	memoryLimit.send(ch, float64(m.Limit))
+	memoryLive.send(ch, float64(m.Live))
+	memoryFull.send(ch, truth(m.Full))
+	countAll(ch, proxyTurned, s.Proxies())
+	operators := s.Operators()
+	adminOpen.send(ch, float64(operators.Open))
+	countAll(ch, adminTurned, operators.Refused, "max_connections")
 }
 
 // countAll sends a counter for each value of its label, zero for those of known that
