@@ -102,10 +102,10 @@ func (h *Handler) wait(r *http.Request, s *remux.Stream, limit time.Duration, ok
 	}
 	defer leave()
 	ctx := r.Context()
-	limited, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	defer context.AfterFunc(h.base, cancel)()
-	ix, err := s.WatchIndex().Wait(limited, ok)
+	ix, late, err := h.await(ctx, s, limit, ok)
+	if late {
+		ix, _, err = h.await(ctx, s, limit, ok)
+	}
 	switch {
 	case err == nil:
 		return ix, nil
@@ -115,4 +115,18 @@ func (h *Handler) wait(r *http.Request, s *remux.Stream, limit time.Duration, ok
 		return nil, unavailable("nothing new for three target durations")
 	}
 	return nil, unavailable("the server shuts down")
+}
+
+// standstill is how late the end of a wait comes where the process was stopped, or its
+// machine moved, and not the publisher: nothing could come in meanwhile.
+const standstill = 500 * time.Millisecond
+
+// await waits once. late says that the time was over during a standstill.
+func (h *Handler) await(ctx context.Context, s *remux.Stream, limit time.Duration, ok func(*remux.Index) bool) (ix *remux.Index, late bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer context.AfterFunc(h.base, cancel)()
+	by, _ := limited.Deadline()
+	ix, err = s.WatchIndex().Wait(limited, ok)
+	return ix, errors.Is(err, context.DeadlineExceeded) && time.Since(by) > standstill, err
 }

@@ -206,17 +206,39 @@ func published(t *testing.T, p *process) (*encoder, *viewer) {
 }
 
 // TestStandstill stops the whole process for five seconds, as a machine does that is
-// moved or a debugger that looks: deadlines pass meanwhile, and hold against nobody.
+// moved or a debugger that looks: deadlines pass meanwhile, and hold against nobody, not
+// even who waits for a playlist, three seconds at most.
 func TestStandstill(t *testing.T) {
 	t.Parallel()
-	p := openServe(t, "HEADWATER_RTMP_IDLE_TIMEOUT=4s", "HEADWATER_RTMP_WRITE_TIMEOUT=4s")
+	p := openServe(t, "HEADWATER_RTMP_IDLE_TIMEOUT=4s", "HEADWATER_RTMP_WRITE_TIMEOUT=4s", "HEADWATER_HLS_SEGMENT_DURATION=1s")
 	e, v := published(t, p)
+	var list string
+	eventually(t, "a playlist", func() bool {
+		_, list = p.get(t, "http", "/live/x/fmp4/index.m3u8")
+		return strings.Contains(list, "#EXTINF")
+	})
+	if !strings.Contains(list, "#EXT-X-TARGETDURATION:1\n") {
+		t.Fatalf("three target durations are more than three seconds:\n%s", list)
+	}
+	_, list = p.get(t, "http", "/live/x/fmp4/index.m3u8")
+	var waiting []*rawConn
+	for range 10 {
+		c := dialRaw(t, p, "http")
+		c.ask(fmt.Sprintf("GET /live/x/fmp4/index.m3u8?_HLS_msn=%d HTTP/1.1\r\nHost: h\r\n\r\n", lastListed(list)+1))
+		waiting = append(waiting, c)
+	}
+	eventually(t, "they wait", func() bool { return p.metric(t, "headwater_http_requests_blocked") == 10 })
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(5 * time.Second)
 	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
+	}
+	for _, c := range waiting {
+		if status := c.status(10 * time.Second); status != http.StatusOK {
+			t.Errorf("who waits for a playlist gets %d", status)
+		}
 	}
 	v.goesOn(t)
 	v.goesOn(t)
