@@ -4,15 +4,10 @@ package e2e
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -120,99 +115,5 @@ func playGStreamer(t *testing.T, p *push) {
 			t.Fatalf("%d pictures and %d frames of sound in 40 s\n%s", pictures, sound, p.log.tail(4000))
 		}
 		time.Sleep(200 * time.Millisecond)
-	}
-}
-
-// TestVLC: VLC plays all three: pictures and sound are decoded and shown, and
-// none is lost, damaged or out of order.
-func TestVLC(t *testing.T) {
-	t.Parallel()
-	need(t, "sh", "-c", "command -v vlc")
-	src := sourceNamed(t, "bframes")
-	s := startServer(t)
-	ts := pullHLS(t, s.url("/live/x/ts/index.m3u8"), false)
-	src.publish(t, s.publishURL("x"), "-stream_loop", "3")
-	ts.waitSegments(t, 3, 30*time.Second)
-	ts.cancel()
-	for _, path := range []string{"/live/x.flv", "/live/x.m3u8", "/live/x.ts.m3u8"} {
-		t.Run(path[len("/live/x."):], func(t *testing.T) {
-			t.Parallel()
-			playVLC(t, s.url(path))
-		})
-	}
-	if r := ask(t, http.MethodGet, s.url("/live/x.m3u8")); r.status != http.StatusOK {
-		t.Errorf("afterwards: status %d", r.status)
-	}
-}
-
-// playVLC plays url for a while through VLC's command interface and reads its
-// statistics.
-func playVLC(t *testing.T, url string) {
-	t.Helper()
-	home, err := os.MkdirTemp("", "headwater-vlc-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("vlc", "-I", "rc", "--rc-fake-tty", "--no-dbus", "--no-color", "-v",
-		"--vout", "dummy", "--aout", "dummy", url)
-	cmd.Env = append(os.Environ(), "HOME="+home)
-	if os.Geteuid() == 0 { // VLC refuses root
-		const nobody = 65534
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-		if err := os.Chown(home, nobody, nobody); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(home) })
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := start(t, cmd)
-	time.Sleep(10 * time.Second)
-	if _, err := io.WriteString(stdin, "stats\n"); err != nil {
-		t.Fatalf("VLC: %v\n%s", err, p.log.tail(4000))
-	}
-	end := time.Now().Add(10 * time.Second)
-	for !strings.Contains(p.log.String(), "end of statistical info") {
-		if time.Now().After(end) {
-			t.Fatalf("VLC gives no statistics\n%s", p.log.tail(4000))
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	said := p.log.String()
-	_, _ = io.WriteString(stdin, "quit\n")
-	checkVLC(t, said)
-}
-
-var vlcStat = regexp.MustCompile(`(?m)^\| ([a-z ]+?) *: +(\d+)`)
-
-func checkVLC(t *testing.T, said string) {
-	t.Helper()
-	stats := map[string]int{}
-	for _, m := range vlcStat.FindAllStringSubmatch(said, -1) {
-		stats[m[1]], _ = strconv.Atoi(m[2])
-	}
-	for _, key := range []string{"demux corrupted", "discontinuities"} {
-		if n, ok := stats[key]; !ok || n != 0 {
-			t.Errorf("VLC: %s: %d", key, n)
-		}
-	}
-	for _, key := range []string{"video decoded", "frames displayed", "audio decoded", "buffers played"} {
-		if stats[key] < 60 {
-			t.Errorf("VLC: %s: %d after 10 s", key, stats[key])
-		}
-	}
-	// The first fragment's number is always a surprise to VLC; a second is ours.
-	if n := strings.Count(said, "Fragment sequence discontinuity"); n > 1 {
-		t.Errorf("VLC complains of %d breaks in the fragments' numbers", n)
-	}
-	for _, complaint := range []string{"duplicate", "ts discontinuity", "error while decoding", "concealing"} {
-		if strings.Contains(strings.ToLower(said), complaint) {
-			t.Errorf("VLC complains of %q", complaint)
-		}
-	}
-	if t.Failed() {
-		t.Logf("VLC says:\n%s", said)
 	}
 }
