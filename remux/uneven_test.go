@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"headwater/remux/flv"
 )
 
 // TestUnevenPictures: pictures alone whose rate changes, or that stand still. No part
@@ -119,5 +121,63 @@ func checkUneven(t *testing.T, name string, ix *Index, sent int, still time.Dura
 	}
 	if got != sent && !holes {
 		t.Errorf("%s: %d pictures of %d", name, got, sent)
+	}
+}
+
+// TestUnevenTracks: pictures and sound that come and go as they like. No part is said to
+// be longer than the target, and no segment is.
+func TestUnevenTracks(t *testing.T) {
+	for seed := range uint64(300) {
+		random := rand.New(rand.NewPCG(seed, 7))
+		steps := [][]int{{33}, {17, 33, 40}, {10, 200, 900}, {500, 1800, 2300}, {33, 5000}, {1000}}
+		video, audio := steps[random.IntN(len(steps))], [][]int{{21}, {21, 64}, {23, 500}, {21, 3000}, {120}}[random.IntN(5)]
+		gop := []int{1000, 2000, 5000, 30_000}[random.IntN(4)]
+		o := DefaultOptions()
+		o.Window = time.Hour
+		s := newPictures(t, o)
+		s.sound(0, []byte{0xaf, 0, 0x12, 0x10})
+		v, a, key := 0, random.IntN(500), 0
+		for v < 60_000 {
+			if a < v {
+				s.sound(a, []byte{0xaf, 1, 1, 2, 3})
+				a += audio[random.IntN(len(audio))]
+				if random.IntN(2000) == 0 {
+					a += 8000
+				}
+				continue
+			}
+			s.picture(v, v >= key)
+			if v >= key {
+				key += gop
+			}
+			v += video[random.IntN(len(video))]
+			if random.IntN(2000) == 0 {
+				v += 8000
+			}
+		}
+		s.p.Close()
+		ix := s.p.Stream().Index()
+		for i, seg := range ix.Segments {
+			if seg.Duration.Round(time.Second) > ix.Target || seg.Duration <= 0 {
+				t.Errorf("seed %d, %v, %v, %d: a segment of %v, target %v", seed, video, audio, gop, seg.Duration, ix.Target)
+			}
+			if i > 0 && !seg.Discontinuity && seg.Start != ix.Segments[i-1].Start+ix.Segments[i-1].Duration {
+				t.Errorf("seed %d: a segment at %v, behind one that ends at %v", seed, seg.Start, ix.Segments[i-1].Start+ix.Segments[i-1].Duration)
+			}
+			for _, p := range seg.Parts {
+				if p.Duration > ix.PartTarget || p.Duration <= 0 {
+					t.Errorf("seed %d, %v, %v, %d: a part of %v, target %v", seed, video, audio, gop, p.Duration, ix.PartTarget)
+				}
+			}
+		}
+	}
+}
+
+func (s *pictures) sound(at int, body []byte) {
+	s.t.Helper()
+	tag := flv.NewTag(len(body))
+	copy(flv.Body(tag), body)
+	if err := s.p.Write(flv.TypeAudio, uint32(at), tag); err != nil {
+		s.t.Fatal(err)
 	}
 }

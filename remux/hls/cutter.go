@@ -75,18 +75,18 @@ func (c *Cutter) Next(s av.Sample) Cut {
 	length := s.DTS - c.segment
 	switch {
 	case leading && s.Key && length >= c.shortest():
-		c.at = s.DTS
+		c.at = min(s.DTS, c.Latest())
 		c.close(c.at)
 		c.begin(true)
 		return NewSegment
 	case c.full(s, c.segment, c.longest(), leading):
-		c.at = cutAt(s, c.segment, c.longest())
+		c.at = min(s.DTS, c.Latest())
 		c.close(c.at)
 		c.begin(leading && s.Key)
 		return NewSegment
 	case c.endsPart(s, leading):
-		if c.at = s.DTS; c.PartTarget > 0 {
-			c.at = cutAt(s, c.part, c.PartTarget)
+		if c.at = s.DTS; c.PartTarget > 0 && s.Kind == av.Audio {
+			c.at = min(c.at, c.part+c.PartTarget)
 		}
 		c.closePart(c.at)
 		c.part = c.at
@@ -95,8 +95,8 @@ func (c *Cutter) Next(s av.Sample) Cut {
 	return Continue
 }
 
-// At is the time of the cut that Next has returned last. It is the sample's DTS,
-// but for sound that goes on without pictures: then it may be a little before.
+// At is the time of the cut that Next has returned last. It is the sample's DTS, or a
+// little before where that is later than what ended may last.
 func (c *Cutter) At() time.Duration { return c.at }
 
 // Late says what has to end in front of the sample before s, at At, now that s shows
@@ -119,7 +119,7 @@ func (c *Cutter) Late(s av.Sample) Cut {
 }
 
 // full says that what began at a time has no room within limit for the sample and
-// what follows it. Sound ends nothing while pictures come in their time.
+// what follows it. Sound ends nothing while pictures come in their time, and have it.
 func (c *Cutter) full(s av.Sample, began, limit time.Duration, leading bool) bool {
 	const slack, soundFrame = 2 * time.Millisecond, 25 * time.Millisecond
 	length := s.DTS - began
@@ -129,15 +129,8 @@ func (c *Cutter) full(s av.Sample, began, limit time.Duration, leading bool) boo
 		enough := s.Config.Audio != nil || length >= limit*85/100
 		return length > 0 && length+c.Frame > limit && enough
 	}
-	return s.DTS-c.last > c.Frame+slack && length+soundFrame > limit
-}
-
-// cutAt keeps what began at a time within limit.
-func cutAt(s av.Sample, began, limit time.Duration) time.Duration {
-	if s.Kind == av.Video {
-		return s.DTS
-	}
-	return min(s.DTS, began+limit)
+	due := c.last + c.Frame + slack // the next picture
+	return length+soundFrame > limit && (s.DTS > due || due-began > limit)
 }
 
 // Hole says that no segment could hold a sample at that time beside what came before:
