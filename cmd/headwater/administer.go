@@ -181,7 +181,7 @@ func shownKey(k access.KeptKey) admin.Key {
 // Create implements admin.Keys.
 func (k keeper) Create(o admin.KeyOrder) (admin.NewKey, error) {
 	if k.handing() {
-		return admin.NewKey{}, admin.NewProblem(http.StatusServiceUnavailable, "%s", errHandingOver.Error())
+		return admin.NewKey{}, errHandingOver
 	}
 	if !k.policies.now().AsksForKeys() {
 		return admin.NewKey{}, admin.NewProblem(http.StatusConflict, "callbacks.on_publish decides alone here, and no key is asked for; set publish.key or another secret first")
@@ -201,7 +201,7 @@ func (k keeper) Create(o admin.KeyOrder) (admin.NewKey, error) {
 // Revoke implements admin.Keys.
 func (k keeper) Revoke(id string) error {
 	if k.handing() {
-		return admin.NewProblem(http.StatusServiceUnavailable, "%s", errHandingOver.Error())
+		return errHandingOver
 	}
 	if err := k.store.Revoke(id); !errors.Is(err, access.ErrNoKey) {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"sync"
@@ -11,13 +12,14 @@ import (
 	"time"
 
 	"headwater/cmd/headwater/handover"
+	"headwater/origin/admin"
 )
 
 // preparing is how long a successor has to read its configuration and all that.
 const preparing = 30 * time.Second
 
 // errHandingOver is what changes are refused with that a successor would not hear of.
-var errHandingOver = errors.New("another process is taking over from this one; ask again")
+var errHandingOver = admin.NewProblem(http.StatusServiceUnavailable, "another process is taking over from this one; ask again")
 
 // upgradeSignals catches SIGUSR2, which would else end the process. One that comes
 // before there is anything to hand over waits.

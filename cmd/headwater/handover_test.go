@@ -130,6 +130,24 @@ func TestHandOverFails(t *testing.T) {
 			t.Errorf("%s: a stream that is not there: %d", try.name, status)
 		}
 	}
+	// Until it is decided, nothing changes that the new process may have read.
+	install(script("#!/bin/sh\nread wait <&$HANDOVER_FD\n"))
+	if err := p.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "handing over", func() bool { return strings.Count(p.log.String(), `"handing over"`) == len(tries) }) // one did not start
+	for path, body := range map[string]string{"/api/v1/reload": "", "/api/v1/keys": "{}"} {
+		res, err := http.Post("http://"+p.addrs["admin"]+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("%s meanwhile: %s", path, res.Status)
+		}
+	}
+	kill(t, lastStarted(p))
+	eventually(t, "a killed process fails", func() bool { return strings.Contains(p.log.String(), "new process has ended: signal: killed") })
 	write("log: {level: debug}\n")
 	install(self)
 	if err := p.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
@@ -153,6 +171,21 @@ func successors(p *process) (all []int) {
 		all = append(all, pid)
 	}
 	return all
+}
+
+// lastStarted is the process that was to take over last.
+func lastStarted(p *process) (pid int) {
+	for _, m := range regexp.MustCompile(`"handing over".*"pid":(\d+)`).FindAllStringSubmatch(p.log.String(), -1) {
+		pid, _ = strconv.Atoi(m[1])
+	}
+	return pid
+}
+
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // endSuccessors ends them with the test.

@@ -109,6 +109,9 @@ func (a *api) revokeKey(w http.ResponseWriter, r *http.Request) error {
 
 func (a *api) reload(w http.ResponseWriter, r *http.Request) error {
 	done, err := a.config.Reload()
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
 	if err != nil {
 		return NewProblem(http.StatusUnprocessableEntity, "%s", err.Error())
 	}
