@@ -53,7 +53,8 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			log, level := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			log, level, flush := openLog(cmd.ErrOrStderr(), cfg.Log)
+			defer flush()
 			for _, w := range warnings {
 				log.Warn(w)
 			}

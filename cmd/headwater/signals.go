@@ -13,6 +13,9 @@ import (
 // a wrapper that passes on what its whole process group got sends it twice.
 const sameSignal = 100 * time.Millisecond
 
+// lastWords is for the log, which another goroutine writes.
+const lastWords = 50 * time.Millisecond
+
 // untilSignal returns a context that ends at the first SIGTERM or SIGINT. The
 // second ends the process at once: whoever sends it has waited enough.
 func untilSignal(parent context.Context, log *slog.Logger) (ctx context.Context, stop func()) {
@@ -32,6 +35,7 @@ func untilSignal(parent context.Context, log *slog.Logger) (ctx context.Context,
 					cancel()
 				case time.Since(first) > sameSignal:
 					log.Warn("ending at once", "signal", s.String())
+					time.Sleep(lastWords)
 					os.Exit(exitFailed)
 				}
 			case <-done:
