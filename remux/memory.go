@@ -1,6 +1,7 @@
 package remux
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -61,16 +63,19 @@ type Memory struct {
 	opened  time.Time
 	damaged bool // there was a file, and nobody knows what it said
 
+	texts map[string][]byte // of states, as they stand in the file; owned by who writes it
+
 	mu      sync.Mutex
 	states  map[string]State
 	changed bool
+	stale   map[string]bool // whose text is old, or that are gone
 }
 
 // OpenMemory reads the memory kept in a file that need not be there yet. A file
 // that cannot be understood is reported and begun anew: it must not keep the
 // server from starting.
 func OpenMemory(path string, log *slog.Logger) *Memory {
-	m := &Memory{path: path, log: log, news: make(chan struct{}, 1), opened: time.Now(), states: map[string]State{}}
+	m := &Memory{path: path, log: log, news: make(chan struct{}, 1), opened: time.Now(), states: map[string]State{}, texts: map[string][]byte{}, stale: map[string]bool{}}
 	m.Reread()
 	return m
 }
@@ -80,6 +85,11 @@ func OpenMemory(path string, log *slog.Logger) *Memory {
 func (m *Memory) Reread() {
 	if m.path == "" {
 		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name := range m.states {
+		m.stale[name] = true
 	}
 	m.damaged, m.states = false, map[string]State{}
 	b, err := os.ReadFile(m.path)
@@ -92,6 +102,9 @@ func (m *Memory) Reread() {
 	}
 	if m.states == nil { // the file says null
 		m.damaged, m.states = true, map[string]State{}
+	}
+	for name := range m.states {
+		m.stale[name] = true
 	}
 }
 
@@ -110,7 +123,7 @@ func (m *Memory) remember(n Name, s State) {
 		m.forgetOldest()
 	}
 	m.states[n.String()] = s
-	m.changed = true
+	m.changed, m.stale[n.String()] = true, true
 	if s.Discontinuity != old.Discontinuity || !known { // not to be lost in a crash within the second
 		select {
 		case m.news <- struct{}{}:
@@ -124,7 +137,7 @@ func (m *Memory) forgetPasts() {
 	for name, s := range m.states {
 		if s.Past != nil && time.Since(s.At) > sameLife {
 			s.Past = nil
-			m.states[name] = s
+			m.states[name], m.stale[name] = s, true
 		}
 	}
 }
@@ -137,6 +150,7 @@ func (m *Memory) forgetOldest() {
 		}
 	}
 	delete(m.states, oldest)
+	m.stale[oldest] = true
 }
 
 // Run writes the memory to its file every writeEvery while it changes, and at once
@@ -169,7 +183,8 @@ func (m *Memory) Run(ctx context.Context) {
 	}
 }
 
-// write replaces the file in one step, so that a crash leaves the old or the new.
+// write replaces the file in one step, so that a crash leaves the old or the new. Few
+// states have changed since it was written last: the texts of the others are kept.
 func (m *Memory) write() error {
 	m.mu.Lock()
 	if !m.changed {
@@ -177,19 +192,45 @@ func (m *Memory) write() error {
 		return nil
 	}
 	m.forgetPasts()
-	states := maps.Clone(m.states) // publishers wait for mu, and must not wait for the text
-	m.changed = false
+	stale := m.stale // publishers wait for mu, and must not wait for the text
+	m.changed, m.stale = false, map[string]bool{}
+	states := make(map[string]State, len(stale))
+	for name := range stale {
+		if s, ok := m.states[name]; ok {
+			states[name] = s
+		}
+	}
 	m.mu.Unlock()
-	b, err := json.Marshal(states)
+	b, err := m.text(stale, states)
 	if err == nil {
 		err = replaceFile(m.path, b)
 	}
 	if err != nil {
 		m.mu.Lock()
 		m.changed = true // try again
+		maps.Copy(m.stale, stale)
 		m.mu.Unlock()
 	}
 	return err
+}
+
+// text returns what the file is to say, in which stale states are as they are now, or
+// gone.
+func (m *Memory) text(stale map[string]bool, states map[string]State) ([]byte, error) {
+	for name := range stale {
+		delete(m.texts, name)
+		s, ok := states[name]
+		if !ok {
+			continue
+		}
+		b, err := json.Marshal(map[string]State{name: s})
+		if err != nil {
+			return nil, err
+		}
+		m.texts[name] = b[1 : len(b)-1] // without the braces
+	}
+	all := slices.Collect(maps.Values(m.texts))
+	return slices.Concat([]byte("{"), bytes.Join(all, []byte(",")), []byte("}")), nil
 }
 
 // leftBehind is how old a file is that nobody still writes.
