@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -15,10 +16,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -43,7 +46,9 @@ func (c *tally) add(path string) {
 // what many viewers ask for is fetched from the origin once.
 func TestEdges(t *testing.T) {
 	t.Parallel()
-	t.Run("nginx", func(t *testing.T) { testEdge(t, "nginx", startNginx) })
+	t.Run("nginx", func(t *testing.T) {
+		testEdge(t, "nginx", func(t *testing.T, origin string) string { return startNginx(t, origin) })
+	})
 	t.Run("varnish", func(t *testing.T) { testEdge(t, "varnish", startVarnish) })
 }
 
@@ -93,6 +98,75 @@ func testEdge(t *testing.T, kind string, start func(t *testing.T, origin string)
 		t.Errorf("the origin saw %d of %d media requests and %d of %d playlists", atOrigin.media.Load(), asked.media.Load(), atOrigin.playlists.Load(), asked.playlists.Load())
 	}
 	checkEdgeKeepsNoErrors(t, base)
+	checkEdgeForgetsMissing(t, src, s, strings.TrimSuffix(base, "/x"))
+}
+
+// checkEdgeForgetsMissing: a stream that all ask for before it is there is there
+// through the edge a second after it is at the origin.
+func checkEdgeForgetsMissing(t *testing.T, src *source, s *server, base string) {
+	t.Helper()
+	const path = "/late/ts/index.m3u8"
+	status := func(url string) int { return ask(t, http.MethodGet, url).status }
+	if got := status(base + path); got != http.StatusNotFound {
+		t.Errorf("a stream that is not there: %d through the edge", got)
+	}
+	src.publish(t, s.publishURL("late"), "-t", "8")
+	end := time.Now().Add(20 * time.Second)
+	for status(s.url("/live"+path)) != http.StatusOK {
+		_ = status(base + path) // others do not stop to ask
+		if time.Now().After(end) {
+			t.Fatal("the stream does not begin")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	for since := time.Now(); status(base+path) != http.StatusOK; time.Sleep(20 * time.Millisecond) {
+		if held := time.Since(since); held > time.Second+busy/4 {
+			t.Fatalf("a 404 was held for %v", held)
+		}
+	}
+}
+
+// TestEdgeFailover: of two origins that one encoder publishes to, one stops to hear of
+// it. It says so with 503, and the edge goes to the other: viewers see a stream that goes on.
+func TestEdgeFailover(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("nginx"); err != nil {
+		t.Skip("nginx is not installed")
+	}
+	src := sourceNamed(t, "bframes")
+	admins := freePorts(t, 2)
+	var servers []*server
+	var encoders []*push
+	for i := range 2 {
+		s := startServerIn(t, t.TempDir(), []string{"HEADWATER_TWIN_URL=http://" + admins[1-i], "HEADWATER_HLS_STALE=3s"}, "--admin", admins[i])
+		servers = append(servers, s)
+		encoders = append(encoders, src.publish(t, s.publishURL("x"), "-stream_loop", "3"))
+	}
+	edge := startNginx(t, servers[0].http, servers[1].http)
+	path := "/live/x/ts/index.m3u8"
+	for _, s := range servers {
+		waitPlaylist(t, s.url(path))
+	}
+	viewer := &edgePlayer{client: &http.Client{}, base: "http://" + edge + "/live/x", asked: &tally{}}
+	if err := encoders[0].cmd.Process.Signal(syscall.SIGSTOP); err != nil { // connected, and silent
+		t.Fatal(err)
+	}
+	stale := false
+	for end := time.Now().Add(9 * time.Second); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
+		text, err := viewer.get(t.Context(), "/ts/index.m3u8", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stale = stale || ask(t, http.MethodGet, servers[0].url(path)).status == http.StatusServiceUnavailable; stale {
+			viewer.newest = time.Time{} // the other origin need not have been as far
+			if err := viewer.fresh(text, 2*time.Second); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if !stale {
+		t.Error("the origin whose publisher is silent does not say so")
+	}
 }
 
 // checkEdgeKeepsNoErrors: what is not there now may be there in a second, and a
@@ -161,9 +235,14 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func startNginx(t *testing.T, origin string) string {
+// startNginx runs nginx with what the command prints, and a line for each further origin.
+func startNginx(t *testing.T, origin string, more ...string) string {
 	dir, edge := t.TempDir(), freePort(t)
 	site := edgeConfig(t, "nginx", "--origin", "http://"+origin, "--listen", edge, "--cache", filepath.Join(dir, "cache"))
+	for _, another := range more {
+		line := []byte("  server " + origin + " max_fails=0;")
+		site = bytes.Replace(site, line, append(line, "\n  server "+another+" max_fails=0;"...), 1)
+	}
 	main := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
 events { worker_connections 4096; }
 http {
@@ -246,6 +325,7 @@ func waitPlaylist(t *testing.T, url string) {
 
 // edgePlayer fetches as a player does, and decodes nothing.
 type edgePlayer struct {
+	newest time.Time // segment of the playlists so far
 	client *http.Client
 	base   string
 	query  string // what differs from viewer to viewer and must not matter
@@ -302,6 +382,9 @@ func (p *edgePlayer) plain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := p.fresh(text, 2*time.Second); err != nil { // half a target duration, for the origin's life, and as much again
+			return err
+		}
 		var segments []string
 		for line := range strings.Lines(string(text)) {
 			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
@@ -326,6 +409,9 @@ func (p *edgePlayer) plain(ctx context.Context) error {
 func (p *edgePlayer) lowLatency(ctx context.Context) error {
 	text, err := p.get(ctx, "/fmp4/index.m3u8", "")
 	for err == nil {
+		if err := p.fresh(text, time.Second); err != nil {
+			return err
+		}
 		next, parts, hint := liveEdge(text)
 		for _, part := range parts[max(0, len(parts)-3):] {
 			if err := p.fetch(ctx, "/fmp4/"+part); err != nil {
@@ -344,6 +430,33 @@ func (p *edgePlayer) lowLatency(ctx context.Context) error {
 		p.have["/fmp4/"+hint] = true
 	}
 	return err
+}
+
+// busy is what a machine with 400 players on it may be late.
+const busy = 2 * time.Second
+
+var edgeTime = regexp.MustCompile(`#EXT-X-PROGRAM-DATE-TIME:(\S+)`)
+
+// fresh says whether a playlist is as new as it may be: no older than the one before,
+// and its newest segment did not begin longer ago than that takes to close, to be cached and to be late.
+func (p *edgePlayer) fresh(text []byte, cached time.Duration) error {
+	all := edgeTime.FindAllSubmatch(text, -1)
+	if len(all) == 0 {
+		return errors.New("a playlist without times")
+	}
+	begun, err := time.Parse(time.RFC3339, string(all[len(all)-1][1]))
+	if err != nil {
+		return err
+	}
+	const target = 2 * time.Second
+	if age := time.Since(begun); age > 2*target+cached+busy {
+		return fmt.Errorf("a stale playlist: its newest segment began %v ago", age)
+	}
+	if begun.Before(p.newest) {
+		return fmt.Errorf("an old playlist: its newest segment began at %v, and that before at %v", begun, p.newest)
+	}
+	p.newest = begun
+	return nil
 }
 
 func (p *edgePlayer) fetchHint(ctx context.Context, hint string) error {
