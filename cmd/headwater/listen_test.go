@@ -168,3 +168,22 @@ func TestRefusedIsCounted(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestDeadPeersAreNoticed though nothing is sent to them, and though they acknowledge
+// nothing of what was.
+func TestDeadPeersAreNoticed(t *testing.T) {
+	server := accepted(t, testListener(t, 1, 0, io.Discard))
+	raw, err := server.(*limitedConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for option, want := range map[int]int{
+		unix.TCP_KEEPIDLE: 15, unix.TCP_KEEPINTVL: 15, unix.TCP_KEEPCNT: 4, unix.TCP_USER_TIMEOUT: 30_000,
+	} {
+		_ = raw.Control(func(fd uintptr) {
+			if got, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, option); err != nil || got != want {
+				t.Errorf("option %d is %d, want %d; %v", option, got, want, err)
+			}
+		})
+	}
+}
