@@ -3,8 +3,9 @@
 // remux. Over the same connections it sends streams to those that play them:
 // players, and edges that pull.
 //
-// Every publisher has one goroutine that reads and appends, nothing else; a player
-// has one that reads and one that sends (package feed). What the bytes mean is the
-// business of ingest/rtmp; what frames are worth, of remux. What costs most of a
-// publisher is waking up for it: package turns does that for all of them together.
+// Every connection has a goroutine. What a publisher sends is read and appended by one
+// that some hundred publishers share (package turns), and its own does what may have to
+// wait: commands, answers, pauses. A player has one that reads and one that sends
+// (package feed). What the bytes mean is the business of ingest/rtmp; what frames are
+// worth, of remux.
 package ingest

@@ -3,6 +3,7 @@ package remux
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -126,5 +127,45 @@ func TestMemorySweeps(t *testing.T) {
 	left, _ := filepath.Glob(filepath.Join(dir, "*"))
 	if len(left) != 4 || slices.Contains(left, filepath.Join(dir, "streams.json.1234")) {
 		t.Errorf("there are %q", left)
+	}
+}
+
+// TestMemoryWritesAll: what has not changed since the file was written last stands in it
+// too, and what is forgotten does not.
+func TestMemoryWritesAll(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	m := OpenMemory(path, slog.New(slog.DiscardHandler))
+	for round := range 3 {
+		for i := range maxStates / 2 {
+			if i%(round+1) == 0 {
+				m.remember(Name{"live", fmt.Sprint(round, i)}, State{Sequence: uint64(round), At: time.Now()})
+			}
+		}
+		if err := m.write(); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]State
+		if err := json.Unmarshal(b, &got); err != nil {
+			t.Fatal(err)
+		}
+		want, err := json.Marshal(m.states)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := json.Marshal(got); err != nil || !bytes.Equal(again, want) {
+			t.Errorf("round %d: %d states in the file, want %d", round, len(got), len(m.states))
+		}
+	}
+	again := OpenMemory(path, slog.New(slog.DiscardHandler))
+	again.remember(Name{"live", "new"}, State{Sequence: 7})
+	if err := again.write(); err != nil {
+		t.Fatal(err)
+	}
+	if all := OpenMemory(path, slog.New(slog.DiscardHandler)).states; len(all) != len(again.states) {
+		t.Errorf("%d states in the file, want %d", len(all), len(again.states))
 	}
 }

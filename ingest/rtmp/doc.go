@@ -13,9 +13,10 @@
 //	peer ←─ one chunk a reply ← guard ←──── replies ───── go-rtmp
 //
 // go-rtmp reads on one goroutine a connection, and the guard works inside that
-// Read. All methods of a Handler are therefore called on that goroutine, one
-// after the other: what a media message meets is decided by the commands in
-// front of it, without a lock.
+// Read. While it waits there for media, a connection that is read together with others
+// hands what comes to guard.Turn, on their goroutine, and gives the session back to its
+// own for all else. All methods of a Handler are therefore called one after the other:
+// what a media message meets is decided by the commands in front of it, without a lock.
 //
 // References are to Adobe's RTMP specification 1.0 (2012), AMF 0 (2007) and to
 // Enhanced RTMP v2 (Veovera, 2024).

@@ -1,0 +1,166 @@
+package turns
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// taker notes what its turns bring.
+type taker struct {
+	got   bytes.Buffer
+	turns int
+	most  int // turns that it takes
+}
+
+func (t *taker) Turn(room []byte, at int, _ time.Time) bool {
+	t.got.Write(room[at:])
+	clear(room[:at])
+	t.turns++
+	return t.turns < t.most
+}
+
+// ready returns a connection whose socket is known to be empty.
+func ready(t *testing.T, c *Clock) (*Conn, *net.TCPConn) {
+	t.Helper()
+	in, peer := pair(t, c)
+	if waited, err := in.Await(&taker{most: 1}); waited || err != nil {
+		t.Fatalf("waits (%v) without having read: %v", waited, err)
+	}
+	send(t, peer, "first")
+	b := make([]byte, 100)
+	if n, err := in.Read(b); string(b[:n]) != "first" || err != nil {
+		t.Fatalf("read %q, %v", b[:n], err)
+	}
+	return in, peer
+}
+
+// TestAwait has turns taken until there have been enough, and then goes on reading.
+func TestAwait(t *testing.T) {
+	in, peer := ready(t, New(time.Millisecond))
+	go func() {
+		for range 8 {
+			_, _ = peer.Write([]byte("some"))
+			time.Sleep(5 * time.Millisecond)
+		}
+		_ = peer.CloseWrite()
+	}()
+	some := &taker{most: 3}
+	if waited, err := in.Await(some); !waited || err != nil || some.turns != 3 {
+		t.Fatalf("%d turns, waited %v, %v", some.turns, waited, err)
+	}
+	rest, err := io.ReadAll(struct{ io.Reader }{in})
+	if got := some.got.String() + string(rest); got != "somesomesomesomesomesomesomesome" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// TestAwaitMuch leaves what is too much for a turn to who reads.
+func TestAwaitMuch(t *testing.T) {
+	in, peer := ready(t, New(100*time.Millisecond))
+	want := bytes.Repeat([]byte("0123456789abcdef"), 40<<10)
+	go func() {
+		_, _ = peer.Write(want)
+		_ = peer.CloseWrite()
+	}()
+	var got []byte
+	for {
+		all := &taker{most: 1000}
+		waited, err := in.Await(all)
+		got = append(got, all.got.Bytes()...)
+		if all.turns > 0 && all.got.Len() > all.turns*roomSize {
+			t.Fatalf("%d bytes in %d turns", all.got.Len(), all.turns)
+		}
+		if waited && err == nil || !waited {
+			b := make([]byte, 50<<10)
+			var n int
+			n, err = in.Read(b)
+			got = append(got, b[:n]...)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, or others", len(got))
+	}
+}
+
+// TestAwaitEnds is everything that ends an Await, while something comes all the time
+// and while nothing does.
+func TestAwaitEnds(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(in *Conn, peer *net.TCPConn)
+		want error
+	}{
+		{"end", func(_ *Conn, peer *net.TCPConn) { _ = peer.CloseWrite() }, io.EOF},
+		{"reset", func(_ *Conn, peer *net.TCPConn) { _, _ = peer.SetLinger(0), peer.Close() }, syscall.ECONNRESET},
+		{"close", func(in *Conn, _ *net.TCPConn) { _ = in.Close() }, net.ErrClosed},
+		{"deadline", func(in *Conn, _ *net.TCPConn) { _ = in.SetDeadline(time.Unix(1, 0)) }, os.ErrDeadlineExceeded},
+		{"deadline to come", func(in *Conn, _ *net.TCPConn) { _ = in.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) }, os.ErrDeadlineExceeded},
+	} {
+		for _, busy := range []bool{false, true} {
+			t.Run(c.name, func(t *testing.T) {
+				in, peer := ready(t, New(2*time.Millisecond))
+				stop := make(chan struct{})
+				defer close(stop)
+				if busy {
+					go func() {
+						for {
+							select {
+							case <-stop:
+								return
+							default:
+								_, _ = peer.Write([]byte("more"))
+								time.Sleep(time.Millisecond)
+							}
+						}
+					}()
+				}
+				ended := make(chan error)
+				go func() {
+					_, err := in.Await(&taker{most: 1 << 30})
+					for b := make([]byte, 100); err == nil; {
+						_, err = in.Read(b)
+					}
+					ended <- err
+				}()
+				time.Sleep(10 * time.Millisecond)
+				c.end(in, peer)
+				select {
+				case err := <-ended:
+					if !errors.Is(err, c.want) {
+						t.Errorf("ended with %v, want %v", err, c.want)
+					}
+				case <-time.After(10 * time.Second):
+					t.Fatal("still waits")
+				}
+			})
+		}
+	}
+}
+
+// TestRounds spreads connections over as many goroutines as it takes.
+func TestRounds(t *testing.T) {
+	c := New(time.Millisecond)
+	var all []*round
+	for range 2*mostInRound + 1 {
+		all = append(all, c.seat())
+	}
+	if len(c.rounds) != 3 || c.rounds[2].seats != 1 {
+		t.Fatalf("%d rounds", len(c.rounds))
+	}
+	all[0].leave()
+	if r := c.seat(); r != all[0] {
+		t.Error("a place that was given back is not taken")
+	}
+}
