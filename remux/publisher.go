@@ -28,19 +28,22 @@ type Publisher struct {
 	lost error      // why it was; guarded by mu
 
 	// guarded by mu, and of no interest to others before they hold the stream
-	clock  clock
-	video  intake
-	audio  intake
-	extras []*extraIntake
-	joint  *Joint     // where it is to begin; nil once it has
-	config *av.Config // given to frames; nil while the tracks are being learned
-	held   []message  // frames that wait for it
-	bytes  int        // of held
-	start  time.Duration
-	faults faults
-	pace   pace // of timed metadata
-	stats  PublisherStats
-	now    func() time.Time
+	clock     clock
+	video     intake
+	audio     intake
+	extras    []*extraIntake
+	joint     *Joint     // where it is to begin; nil once it has
+	config    *av.Config // given to frames; nil while the tracks are being learned
+	held      []message  // frames that wait for it, or for another one
+	bytes     int        // of held
+	start     time.Duration
+	switching bool          // a key frame waits for the sound of its time
+	switchAt  time.Duration // its DTS
+	patient   bool          // it has waited
+	faults    faults
+	pace      pace // of timed metadata
+	stats     PublisherStats
+	now       func() time.Time
 }
 
 // PublisherStats counts what a publisher has sent.
@@ -138,8 +141,9 @@ func (p *Publisher) Close() {
 
 // finish writes out what has been held back. Callers hold mu.
 func (p *Publisher) finish() {
+	_ = p.goOn() // the session is over anyway
 	if p.config == nil && p.learned() && p.begin() {
-		_ = p.decide() // the session is over anyway
+		_ = p.decide() // likewise
 	}
 }
 
@@ -191,6 +195,11 @@ func (p *Publisher) media(m message, timestamp uint32) error {
 	t := p.intake(m.kind)
 	switch m.packet.Type {
 	case flv.SequenceStart:
+		if m.kind == av.Video {
+			if err := p.goOn(); err != nil {
+				return err
+			}
+		}
 		if err := t.sequenceStart(m); err != nil {
 			return p.reject(err)
 		}
@@ -210,6 +219,9 @@ func (p *Publisher) media(m message, timestamp uint32) error {
 		return p.hold(m)
 	}
 	if jumped {
+		if err := p.goOn(); err != nil {
+			return err
+		}
 		p.stats.Discontinuities++
 		p.stream.breakOff(p.now())
 	}
@@ -313,6 +325,11 @@ func (p *Publisher) switchConfig(dts time.Duration) {
 // accept looks into a frame, gives it its Config and its place on its track's
 // clock, and appends it.
 func (p *Publisher) accept(m message) error {
+	if p.switching {
+		if held, err := p.wait(m); held {
+			return err
+		}
+	}
 	if m.kind == av.Data {
 		p.data(m)
 		return nil
@@ -329,6 +346,10 @@ func (p *Publisher) accept(m message) error {
 	}
 	if startable := key && (m.kind == av.Video || p.config.Video == nil); startable &&
 		(p.video.next != nil || p.audio.next != nil) {
+		if p.waits(m) {
+			p.await(m)
+			return nil
+		}
 		p.switchConfig(m.dts)
 	}
 	t.keyed = t.keyed || key
@@ -368,7 +389,7 @@ func (p *Publisher) script(tag []byte) error {
 	m := message{kind: av.Data, typ: flv.TypeScript, tag: tag, dts: dts}
 	switch {
 	case p.config != nil:
-		p.data(m)
+		return p.accept(m)
 	case len(p.held) > 0 && id3.Carries(flv.Body(tag)):
 		return p.hold(m) // it belongs among these frames
 	}

@@ -104,3 +104,82 @@ func TestSoundChanges(t *testing.T) {
 		})
 	}
 }
+
+// TestAllChanges: pictures and sound have other parameters from one time on, and the
+// sound says so in its first frame alone, which comes behind the key frame. That is one
+// discontinuity, and nothing is lost.
+func TestAllChanges(t *testing.T) {
+	if _, err := exec.LookPath("ffmpeg"); err != nil {
+		t.Skip("ffmpeg is not installed")
+	}
+	_, first := testSource(t, 4)
+	_, second := encode(t, "-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=4", "-c:v", "libx264", "-preset", "veryfast", "-g", "50")
+	for _, c := range []struct {
+		name, codec, fourCC, rate, layout string
+		late                              uint32 // how much later the sound arrives
+	}{
+		{"more channels", "ac3", "ac-3", "48000", "5.1", 0},
+		{"more channels, late", "eac3", "ec-3", "48000", "5.1", 300},
+		{"another rate", "eac3", "ec-3", "44100", "stereo", 0},
+		{"another codec", "eac3", "ec-3", "48000", "stereo", 0},
+		{"the same", "ac3", "ac-3", "48000", "stereo", 100},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			codec, fourCC := c.codec, c.fourCC
+			if c.name == "another codec" {
+				codec, fourCC = "ac3", "ac-3"
+			}
+			type arrival struct {
+				at uint32
+				rtmpMessage
+			}
+			var all []arrival
+			for _, m := range first {
+				if m.typ == flv.TypeVideo {
+					all = append(all, arrival{m.ts, m})
+				}
+			}
+			for _, m := range second {
+				if m.typ == flv.TypeVideo {
+					m.ts += 4000
+					all = append(all, arrival{m.ts, m})
+				}
+			}
+			sounds := append(sound(t, codec, fourCC, "48000", "stereo", 0, 4000), sound(t, c.codec, c.fourCC, c.rate, c.layout, 4000, 8000)...)
+			for _, m := range sounds {
+				all = append(all, arrival{m.ts + c.late, m})
+			}
+			slices.SortStableFunc(all, func(a, b arrival) int { return int(a.at) - int(b.at) })
+			o := DefaultOptions()
+			o.Window = time.Hour
+			r := NewRegistry(o, nil)
+			p := publish(t, r, "x", nil)
+			for _, m := range all {
+				if err := p.Write(m.typ, m.ts, m.tag()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.Close()
+			ix := p.Stream().Index()
+			n, pictures, frames := 0, 0, 0
+			for _, s := range ix.Segments {
+				if s.Discontinuity {
+					n++
+				}
+				pictures, frames = pictures+len(s.video), frames+len(s.audio)
+			}
+			if n != 1 {
+				t.Errorf("%d discontinuities", n)
+			}
+			if pictures != 220 {
+				t.Errorf("%d pictures, want 220", pictures)
+			}
+			if lost := len(sounds) - frames; lost > 0 {
+				t.Errorf("%d frames of sound are missing", lost)
+			}
+			if got := p.Stats(); got.BeforeHeader > 0 || got.Discontinuities > 0 {
+				t.Errorf("counted %+v", got)
+			}
+		})
+	}
+}
