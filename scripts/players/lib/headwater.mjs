@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { run, start, stop, within } from './process.mjs'
 
@@ -22,6 +23,7 @@ export async function buildPackage (dir, name, pkg) {
 /** Starts the server and resolves once it listens. */
 export async function serve (binary, env = {}) {
   const data = await mkdtemp(join(tmpdir(), 'headwater-data-'))
+  let successor = 0
   let { process: p, address } = await listen(binary, env, data, { rtmp: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0' })
   return {
     data,
@@ -30,12 +32,23 @@ export async function serve (binary, env = {}) {
     url: path => `http://${address.http}${path}`,
     admin: path => `http://${address.admin}${path}`,
     kill: () => stop(p, 'SIGKILL'),
+    /** Has it start itself anew and hand its listeners over. */
+    async handOver () {
+      p.child.kill('SIGUSR2')
+      const handed = () => / msg="handed over" pid=(\d+)/.exec(p.log)
+      await within(20000, 'the server hands over', (async () => { while (!handed()) await sleep(20) })())
+      successor = Number(handed()[1])
+    },
     /** Starts it again, where it was and with what it left behind. */
     async again () {
       ({ process: p } = await listen(binary, env, data, address))
     },
     async close () {
-      await stop(p)
+      if (successor === 0) await stop(p)
+      else {
+        process.kill(successor)
+        await p.ended // its output is the successor's too
+      }
       await rm(data, { recursive: true, force: true })
     }
   }

@@ -150,8 +150,12 @@ describe('restarts', { concurrency: 2 }, () => {
     // Without a segment that it knows, this player waits at the end of its parts until it is told to seek.
     { name: 'fMP4 with low latency', path: '/live/x.m3u8', options: { lowLatencyMode: true } }
   ]
-  for (const { name, path, options, todo } of viewers) {
-    test(`the server is killed under ${name}`, { timeout: 120000, todo }, async t => {
+  const ends = [
+    { how: 'is killed', end: async origin => { await origin.kill(); await origin.again() } },
+    { how: 'hands over to a new process', end: origin => origin.handOver() }
+  ]
+  for (const { name, path, options, todo, how, end } of viewers.flatMap(v => ends.map(e => ({ ...v, ...e })))) {
+    test(`the server ${how} under ${name}`, { timeout: 120000, todo }, async t => {
       const origin = await serve(binary)
       const publisher = keepPushing(files.av, origin.publish('x'))
       const list = readPlaylist(origin.url(name === 'TS' ? '/live/x/ts/index.m3u8' : '/live/x/fmp4/index.m3u8'))
@@ -162,8 +166,7 @@ describe('restarts', { concurrency: 2 }, () => {
         await playsOn(tab, name)
         const before = Math.max(...list.segments.keys())
         const killed = Date.now()
-        await origin.kill()
-        await origin.again()
+        await end(origin)
         await until(30000, () => Math.max(...list.segments.keys()) > before && list.discontinuities() > 0,
           () => `the playlist goes on: ${JSON.stringify([...list.segments])}`)
         const stood = await tab.state(name)
