@@ -9,7 +9,7 @@ import (
 
 func TestEdgePrintsForTheOriginGiven(t *testing.T) {
 	for kind, want := range map[string]string{
-		"nginx":      "server origin.example:8443 max_fails=0;",
+		"nginx":      "server origin.example:8443;",
 		"varnish":    `.host = "origin.example";`,
 		"cloudfront": `"DomainName": "origin.example"`,
 	} {

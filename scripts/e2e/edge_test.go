@@ -240,8 +240,8 @@ func startNginx(t *testing.T, origin string, more ...string) string {
 	dir, edge := t.TempDir(), freePort(t)
 	site := edgeConfig(t, "nginx", "--origin", "http://"+origin, "--listen", edge, "--cache", filepath.Join(dir, "cache"))
 	for _, another := range more {
-		line := []byte("  server " + origin + " max_fails=0;")
-		site = bytes.Replace(site, line, append(line, "\n  server "+another+" max_fails=0;"...), 1)
+		line := fmt.Sprintf("server %s max_fails=0; server %s max_fails=0;", origin, another)
+		site = bytes.Replace(site, []byte("server "+origin+";"), []byte(line), 1)
 	}
 	main := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
 events { worker_connections 4096; }
