@@ -100,7 +100,7 @@ func (c *ChunkReader) init(in reader, rules admitter) {
 func (c *ChunkReader) ReadMessage() (Message, error) {
 	for {
 		m, err := c.next()
-		if err != errMore {
+		if !errors.Is(err, errMore) {
 			return m, err
 		}
 		if err := c.fill(); err != nil {

@@ -207,7 +207,7 @@ func (g *guard) advance() error {
 // step handles the next message that is there, or has more come.
 func (g *guard) step() error {
 	m, err := g.next()
-	if err == errMore {
+	if errors.Is(err, errMore) {
 		return g.more()
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"errors"
 	"iter"
 	"time"
 
@@ -24,7 +25,7 @@ func (g *guard) media(m *Message) error {
 // write hands a message to the Handler.
 func (g *guard) write(typ uint8, timestamp uint32, tag []byte) error {
 	err := g.handler.Write(typ, timestamp, tag)
-	if p, ok := err.(Pause); ok {
+	if p, ok := errors.AsType[Pause](err); ok {
 		g.pause += time.Duration(p)
 		return nil
 	}

@@ -1,6 +1,7 @@
 package rtmp
 
 import (
+	"errors"
 	"io"
 	"runtime/debug"
 	"time"
@@ -39,7 +40,7 @@ func (g *guard) more() error {
 		return g.in.fill()
 	case g.fault != nil:
 		err, g.fault = g.fault, nil
-	case err == io.EOF && g.in.inside():
+	case errors.Is(err, io.EOF) && g.in.inside():
 		err = io.ErrUnexpectedEOF
 	}
 	return err
@@ -63,7 +64,7 @@ func (g *guard) Turn(room []byte, at int, now time.Time) (done bool) {
 	for range mostInTurn {
 		m, err := g.in.next()
 		switch {
-		case err == errMore:
+		case errors.Is(err, errMore):
 			return g.flow.since.IsZero() && g.in.in.total-g.acked < g.ackEvery
 		case err != nil:
 			g.fault = err
