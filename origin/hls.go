@@ -45,7 +45,9 @@ func (h *Handler) media(w http.ResponseWriter, r *http.Request, s *remux.Stream,
 		if ix, err = h.block(r, s, ix, d); err != nil {
 			return err
 		}
-		cache = maxAge(int(6 * ix.Target / time.Second))
+		if !ix.Ended { // by then its publisher may be back
+			cache = maxAge(int(6 * ix.Target / time.Second))
+		}
 	}
 	o, err := ix.Playlist(f, remux.Ask{Delta: d.skip, Known: d.blocking})
 	if err != nil {

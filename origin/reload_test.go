@@ -1,11 +1,16 @@
 package origin
 
 import (
+	"context"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"headwater/remux"
 )
 
 // lastSegment is the media sequence number of a playlist's newest whole segment.
@@ -178,5 +183,34 @@ func TestBlockedRequestsEnd(t *testing.T) {
 	f.handler.cancel()
 	if res := <-blocked; res.StatusCode != 503 || res.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("at shutdown: %d, %v", res.StatusCode, res.Header)
+	}
+}
+
+// TestBlockedUntilTheEnd: who waits when a stream ends gets its last playlist, which a
+// cache must not keep as the answer to that question.
+func TestBlockedUntilTheEnd(t *testing.T) {
+	o := remux.DefaultOptions()
+	o.Reconnect = 0
+	r := remux.NewRegistry(o, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { r.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	p, err := r.Publish(remux.Name{App: "live", Stream: "x"}, remux.Claim{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed(t, p, 0, 20_000)
+	h := New(Config{Registry: r})
+	s := httptest.NewServer(h)
+	defer s.Close()
+	f := &fixture{r, p, h, s}
+	_, text := f.do(t, "GET", "/live/x/fmp4/index.m3u8")
+	blocked := f.get(t, reloadPath(lastSegment(text)+2, ""))
+	p.Close()
+	res := <-blocked
+	if res.StatusCode != 200 || res.Header.Get("Cache-Control") != "public, max-age=1" || !strings.Contains(res.Header.Get("Test-Body"), "#EXT-X-ENDLIST") {
+		t.Errorf("%d, %v", res.StatusCode, res.Header)
 	}
 }
