@@ -18,4 +18,17 @@
 // known to be empty without a second one. And the socket is told to report nothing
 // below some tens of kilobytes (SO_RCVLOWAT), or else the runtime's poller would still
 // wake up for each packet, for nobody.
+//
+// Of what a publisher costs then, in a profile of 200, 42 % are the kernel's reads (a
+// third of that the acknowledgements that they send), 13 % putting frames into their
+// streams, 11 % the garbage collector, 6 % memory for frames and as much copying to it,
+// 5 % waking up. A program that reads each message as it comes and drops it is charged
+// for half as many reads again, and so costs two thirds of this.
+//
+// What is left to this process is little work and much waiting for memory: each place
+// that belongs to one publisher is looked up once in 20 ms, when neither cache nor
+// translation buffer know it any more, for some 0.3 µs. What lies together therefore
+// counts for more than what is computed. Two things were measured and left: fetching the
+// places of eight publishers ahead (5 % less, for reads of what others own), and huge
+// pages for the heap (3 %).
 package turns
