@@ -28,7 +28,7 @@ func TestCheckupsAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	eventually(t, "a stream", func() bool {
+	soonerThan(t, slow, "a stream", func() bool {
 		_, list := p.get(t, "http", "/live/x/fmp4/index.m3u8")
 		return strings.Contains(list, "#EXTINF")
 	})

@@ -20,10 +20,14 @@ import (
 	"time"
 )
 
+// slow is for what begins processes, and an encoder among them.
+const slow = 40 * time.Second
+
 // TestHandOver replaces the process three times, while an encoder that comes back publishes
 // and players ask all the time: nobody is refused a connection, each request gets an
 // answer, and the playlist goes on with the next numbers.
 func TestHandOver(t *testing.T) {
+	t.Parallel()
 	p := startServe(t, []string{"HEADWATER_PUBLISH_ACCESS=open"}, "--data", t.TempDir())
 	endSuccessors(t, p)
 	keepPublishing(t, "rtmp://"+p.addrs["rtmp"]+"/live/x")
@@ -37,7 +41,7 @@ func TestHandOver(t *testing.T) {
 		}
 		return list, sequence, strings.Count(list, "#EXTINF:")
 	}
-	eventually(t, "three segments", func() bool { _, _, n := playlist(); return n >= 3 })
+	soonerThan(t, slow, "three segments", func() bool { _, _, n := playlist(); return n >= 3 })
 	asked := keepAsking(t, "http://"+p.addrs["http"]+"/live/none.m3u8", http.StatusNotFound)
 	probed := keepAsking(t, "http://"+p.addrs["admin"]+"/healthz", http.StatusOK)
 	pid := p.cmd.Process.Pid
@@ -47,10 +51,10 @@ func TestHandOver(t *testing.T) {
 		if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "handed over", func() bool { return len(successors(p)) == round+1 })
+		soonerThan(t, slow, "handed over", func() bool { return len(successors(p)) == round+1 })
 		pid = successors(p)[round]
-		eventually(t, "one process stopped", func() bool { return strings.Count(p.log.String(), `"stopped"`) == round+1 })
-		eventually(t, "segments of the new process", func() bool {
+		soonerThan(t, slow, "one process stopped", func() bool { return strings.Count(p.log.String(), `"stopped"`) == round+1 })
+		soonerThan(t, slow, "segments of the new process", func() bool {
 			list, sequence, n := playlist()
 			if n > 0 && sequence+n-1 < newest || sequence > newest+20 {
 				t.Fatalf("after segment %d the playlist has %d from %d on", newest, n, sequence)
@@ -79,6 +83,7 @@ func TestHandOver(t *testing.T) {
 // TestHandOverFails: while the configuration is bad, the program is no program, or the
 // new process says nothing sensible, the old one goes on, and says why.
 func TestHandOverFails(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "headwater.yaml")
 	write := func(text string) {
@@ -158,6 +163,7 @@ func TestHandOverFails(t *testing.T) {
 
 // TestNotASuccessor: what a successor's environment says is nothing to its children.
 func TestNotASuccessor(t *testing.T) {
+	t.Parallel()
 	p := startServe(t, []string{"LISTEN_PPID=1", "LISTEN_FDS=1", "LISTEN_FDNAMES=rtmp", "HANDOVER_FD=4"}, "--data", t.TempDir())
 	if code := p.end(t, syscall.SIGTERM); code != exitOK {
 		t.Errorf("exit code %d\n%s", code, p.log)

@@ -13,6 +13,7 @@ import (
 // TestNotify: a service manager is told of start, reload, hand-over and end, over a
 // socket with a path and over one without.
 func TestNotify(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{filepath.Join(t.TempDir(), "notify"), "@headwater-" + strconv.FormatInt(time.Now().UnixNano(), 36)} {
 		socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
 		if err != nil {

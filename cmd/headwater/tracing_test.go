@@ -75,6 +75,7 @@ func events(sp *span.Span) string {
 // TestTracing: requests, sessions and callbacks arrive at a collector as they belong
 // together, callbacks pass the trace on, and nothing that is secret is in it.
 func TestTracing(t *testing.T) {
+	t.Parallel()
 	var got spans
 	to := httptest.NewServer(&got)
 	defer to.Close()
@@ -96,7 +97,7 @@ func TestTracing(t *testing.T) {
 	}
 	out := publishBoth(t, "rtmp://"+p.addrs["rtmp"]+"/live/x?key=publish-secret")
 	var next string
-	eventually(t, "a playlist", func() bool {
+	soonerThan(t, slow, "a playlist", func() bool {
 		_, list := p.get(t, "http", "/live/x/fmp4/index.m3u8")
 		m := regexp.MustCompile(`#EXT-X-MEDIA-SEQUENCE:(\d+)`).FindStringSubmatch(list)
 		if m == nil || strings.Count(list, "#EXTINF") == 0 {
@@ -181,6 +182,7 @@ func hasSpan(all []*span.Span, id []byte, want ...string) bool {
 
 // TestTracingTrustsProxies: a proxy that is listed says which trace a request is of.
 func TestTracingTrustsProxies(t *testing.T) {
+	t.Parallel()
 	var got spans
 	to := httptest.NewServer(&got)
 	defer to.Close()
@@ -214,6 +216,7 @@ func TestTracingTrustsProxies(t *testing.T) {
 // TestTracingWithoutCollector: one that is not there is complained about once, and
 // holds nothing up.
 func TestTracingWithoutCollector(t *testing.T) {
+	t.Parallel()
 	p := startServe(t, []string{"HEADWATER_TRACING_ENDPOINT=http://127.0.0.1:1", "HEADWATER_TRACING_ONE_IN=1", "OTEL_BSP_SCHEDULE_DELAY=10", "OTEL_EXPORTER_OTLP_TIMEOUT=100"}, "--data", t.TempDir())
 	for range 20 {
 		p.get(t, "http", "/live/x.m3u8")
