@@ -12,7 +12,7 @@ import { promisify } from 'node:util'
 import { launch } from '../lib/browser.mjs'
 import { build, serve } from '../lib/headwater.mjs'
 import { run, stop } from '../lib/process.mjs'
-import { encode, push } from '../lib/source.mjs'
+import { encode, keepPushing, push } from '../lib/source.mjs'
 
 const CONSOLE = fileURLToPath(new URL('../../console', import.meta.url))
 const TOKEN = 'open-sesame'
@@ -46,12 +46,12 @@ after(async () => {
 }, { timeout: 60000 })
 
 /** Opens the console in a browser of its own, notes what it complains about and whom it asks, and fails if either is wrong. */
-async function inConsole (server, route, what, { refusals = false, ...options } = {}) {
+async function inConsole (server, route, what, { refusals = false, breaks = false, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, colorScheme: 'light', ...options })
   const page = await context.newPage()
   const said = []
   const allowed = [new URL(server.admin('/')).host, new URL(server.url('/')).host]
-  page.on('console', m => { if (m.type() === 'error' && !(refusals && /status of (40[013]|422)/.test(m.text()))) said.push(m.text()) })
+  page.on('console', m => { if (m.type() === 'error' && !breaks && !(refusals && /status of (40[013]|422)/.test(m.text()))) said.push(m.text()) })
   page.on('pageerror', error => said.push(`${error}`))
   page.on('request', r => {
     const url = new URL(r.url())
@@ -158,6 +158,31 @@ describe('the console', { timeout: 150000 }, () => {
     assert.ok(await page.locator('[data-code="video.format"]').count() > 0, 'the check-up says what the picture is')
     await shot(page, 'stream')
   }))
+
+  test('keeps its preview while the server hands over', async () => {
+    const own = await serve(binary)
+    const publisher = keepPushing(files.av, own.publish('show'))
+    try {
+      await inConsole(own, '', async page => {
+        await page.waitForSelector('tr[data-stream="live/show"] .state-live')
+        await page.click('a:text-is("live/show")')
+        await page.click('text=Play a preview')
+        await plays(page)
+        await own.handOver()
+        await page.waitForFunction(() => /reconnecting/.test(document.querySelector('.crumbs')?.textContent), undefined, { polling: 50 })
+        await page.waitForSelector('.crumbs .state-live')
+        assert.equal(await page.locator('.play').count(), 0, 'the preview was ended')
+        await page.waitForFunction(() => {
+          const t = document.querySelector('video').currentTime
+          window.stood ??= t
+          return t > window.stood + 3
+        }, undefined, { timeout: 30000 })
+      }, { breaks: true })
+    } finally {
+      await publisher.close()
+      await own.close()
+    }
+  })
 
   test('finds no sound, and says so', () => inConsole(open, '#/streams/live/mute', async page => {
     await page.waitForSelector('.finding:has-text("audio")')

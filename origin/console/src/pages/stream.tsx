@@ -1,6 +1,6 @@
 // One stream: preview, numbers, the last hour, check-up, and its end.
 import type { JSX } from 'preact'
-import { useMemo } from 'preact/hooks'
+import { useMemo, useRef } from 'preact/hooks'
 import { mediaBase } from '../address'
 import { remove, streamPath, type Sample, type Server, type Stream, type Viewer } from '../api'
 import { bits, bytes, channels, count, length, ms, NONE, protocol, rate, seconds } from '../format'
@@ -121,8 +121,23 @@ function Addresses ({ of: s, server }: { of: Stream, server: Server }): JSX.Elem
   )
 }
 
-export function StreamPage ({ name, streams, server }: { name: string, streams: Stream[] | null, server: Server | null }): JSX.Element {
+const AWAY = 30_000 // ms in which a server that began anew has its publishers back
+
+/** The stream of that name. One that is gone and had not ended is shown on for a while: the server may have begun anew. */
+function useStream (name: string, streams: Stream[] | null): Stream | undefined {
+  const last = useRef<{ stream: Stream, seen: number } | null>(null)
   const stream = streams?.find(s => s.name === name)
+  if (stream !== undefined) {
+    last.current = { stream, seen: Date.now() }
+    return stream
+  }
+  const before = last.current
+  if (before === null || before.stream.name !== name || before.stream.state === 'ended' || Date.now() - before.seen > AWAY) return undefined
+  return { ...before.stream, state: 'reconnecting', publisher: null, bitrate: 0, frame_rate: 0, last_part: null }
+}
+
+export function StreamPage ({ name, streams, server }: { name: string, streams: Stream[] | null, server: Server | null }): JSX.Element {
+  const stream = useStream(name, streams)
   const viewers = usePolled<{ viewers: Viewer[] }>(stream === undefined ? '' : 'viewers', 4000)
   if (streams === null || server === null) return <p class='note'>Asking the server…</p>
   if (stream === undefined) {
