@@ -169,14 +169,16 @@ describe('the console', { timeout: 150000 }, () => {
         await page.click('text=Play a preview')
         await plays(page)
         await own.handOver()
-        await page.waitForFunction(() => /reconnecting/.test(document.querySelector('.crumbs')?.textContent), undefined, { polling: 50 })
+        for (let live = false; !live; await page.waitForTimeout(100)) { // in the new process
+          live = (await (await fetch(own.admin('/api/v1/streams'))).json()).streams[0]?.state === 'live'
+        }
         await page.waitForSelector('.crumbs .state-live')
-        assert.equal(await page.locator('.play').count(), 0, 'the preview was ended')
         await page.waitForFunction(() => {
           const t = document.querySelector('video').currentTime
           window.stood ??= t
           return t > window.stood + 3
         }, undefined, { timeout: 30000 })
+        assert.equal(await page.locator('.play').count(), 0, 'the preview was ended')
       }, { breaks: true })
     } finally {
       await publisher.close()
