@@ -377,13 +377,13 @@ func TestBlockedRequests(t *testing.T) {
 }
 
 // TestKilled kills the process without a word while a publisher and viewers are there,
-// five times, and starts it again on the same folder: names and numbers go on.
+// three times, and starts it again on the same folder: names and numbers go on.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	var last uint64
 	names := map[string]string{} // of segments, and what was in them
-	for range 5 {
+	for range 3 {
 		p := startServe(t, []string{"HEADWATER_PUBLISH_WITHOUT_SECRET_FROM=127.0.0.0/8", "HEADWATER_HLS_SEGMENT_DURATION=500ms"}, "--data", data)
 		_, v := published(t, p)
 		var list string
