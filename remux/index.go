@@ -119,10 +119,6 @@ func (t *timeline) index(now time.Time, ended bool) *Index {
 		served:     t.served,
 		slow:       t.slow,
 	}
-	if len(ix.Segments) >= minListed || t.listed > 0 { // enough by themselves
-		t.gaps = nil
-	}
-	ix.gaps, ix.gapsDiscontinuity = t.gaps, t.gapsDiscontinuity
 	if ended {
 		ix.slow = &slowTexts{} // EXT-X-ENDLIST is new
 	}
@@ -145,6 +141,10 @@ func (t *timeline) index(now time.Time, ended bool) *Index {
 	if n := len(t.held) - 1; t.trails() {
 		ix.whole, ix.parted = t.held[t.windowStart(t.held[:n]):n], t.held[n]
 	}
+	if len(ix.whole) >= minListed || len(ix.whole) > 0 && ix.whole[0] != t.held[0] { // enough by themselves
+		t.gaps = nil
+	}
+	ix.gaps, ix.gapsDiscontinuity = t.gaps, t.gapsDiscontinuity
 	return ix
 }
 

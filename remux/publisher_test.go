@@ -494,9 +494,22 @@ func TestParametersChange(t *testing.T) {
 		"-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-c:a", "aac", "-ac", "2")
 	r := NewRegistry(DefaultOptions(), nil)
 	p := publish(t, r, "x", first)
+	hinted := map[string]bool{}
 	for _, m := range second {
 		if err := p.Write(m.typ, m.ts+4021, m.tag()); err != nil {
 			t.Fatal(err)
+		}
+		ix := p.Stream().Index()
+		text, err := ix.Playlist(FMP4, Ask{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, rest, ok := strings.Cut(string(text.Body), `#EXT-X-PRELOAD-HINT:TYPE=MAP,URI="`); ok {
+			name, rest, _ := strings.Cut(rest, "\"\n")
+			if _, err := ix.Object(FMP4, name); err != nil || !strings.HasPrefix(rest, "#EXT-X-PRELOAD-HINT:TYPE=PART,") {
+				t.Fatalf("%s: %v, in front of %s", name, err, rest)
+			}
+			hinted[name] = true
 		}
 	}
 	p.Close()
@@ -510,6 +523,14 @@ func TestParametersChange(t *testing.T) {
 	}
 	if n := bytes.Count(text.Body, []byte("#EXT-X-MAP")); n != 2 {
 		t.Errorf("%d initialization sections, want 2", n)
+	}
+	for name := range hinted {
+		if !bytes.Contains(text.Body, []byte("#EXT-X-MAP:URI=\""+name+"\"")) {
+			t.Errorf("%s was hinted, and is not there", name)
+		}
+	}
+	if len(hinted) != 1 {
+		t.Errorf("%d initialization sections were hinted, want 1", len(hinted))
 	}
 	c := ix.Segments[len(ix.Segments)-1].Config
 	if c.Video.Width != 640 || c.Audio.SampleRate != 48000 || c.Audio.Channels != 2 {

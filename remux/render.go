@@ -101,7 +101,7 @@ func (ix *Index) renderPlaylist(f Format, delta bool, gaps []hls.Entry) (*Object
 		m.Entries[i] = ix.entry(s, f)
 	}
 	modified := ix.newest().modified
-	if len(gaps) > 0 && first == ix.Segments[0] {
+	if len(gaps) > 0 {
 		m.Sequence -= uint64(len(gaps))
 		m.DiscontinuitySequence = ix.gapsDiscontinuity
 		m.Entries = slices.Concat(gaps, m.Entries)
@@ -153,6 +153,9 @@ func (ix *Index) entry(s *Segment, f Format) hls.Entry {
 func (ix *Index) addLowLatency(m *hls.Media) {
 	m.PartTarget = ix.PartTarget
 	m.Hint = partName(ix.epoch, ix.NextPart)
+	if o := ix.Open; o != nil && len(o.Parts) == 0 && o.init != ix.newest().init {
+		m.HintMap = initName(o.init.epoch, o.init.number)
+	}
 	var behind time.Duration
 	if ix.parted != nil {
 		open := ix.entry(ix.parted, FMP4)

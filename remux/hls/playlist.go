@@ -42,6 +42,7 @@ type Media struct {
 	PartTarget time.Duration
 	Open       *Entry // the segment that is not complete: its Parts so far; may be nil
 	Hint       string // URI of the part that comes next
+	HintMap    string // URI of its initialization section, where that is a new one
 	Skip       int    // entries to leave out of a delta update (4.4.5.2)
 }
 
@@ -159,6 +160,9 @@ func (m *Media) appendLive(text []byte, initialization string) []byte {
 			text = append(text, "#EXT-X-MAP:URI=\""+m.Open.Map+"\"\n"...)
 		}
 		text = append(text, m.Open.tags()+"\n"...)
+	}
+	if m.HintMap != "" { // first: some players keep the last one
+		text = append(text, "#EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\""+m.HintMap+"\"\n"...)
 	}
 	if m.Hint != "" {
 		text = append(text, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\""+m.Hint+"\"\n"...)

@@ -167,7 +167,7 @@ func checkDiscontinuity(v *view, r *report) {
 			prev := n.entries[i-1]
 			// Its first sample was published before it was listed, and after all of
 			// the one in front of it were.
-			if v.rec.between(prev.first.list.Done, e.start(), Came, Restarted) {
+			if v.rec.between(prev.first.list.Done, e.start(), Came) {
 				// Who lost all data does not know that there was a list before, and has
 				// a clock at best, which some minutes do not move.
 				lost := v.rec.between(prev.first.list.Done, e.start(), LostData)
