@@ -132,11 +132,11 @@ describe('restarts', { concurrency: 2 }, () => {
       publisher = push(files.av, origin.publish('x'))
       await until(20000, () => list.discontinuities() > 0, () => 'a discontinuity')
       await sleep(14000) // all have played what was before it, and it has left the playlist
-      for (const name of names) {
+      await Promise.all(names.map(async name => {
         const state = await playsOn(tabs[name], name)
         t.diagnostic(`${name}: plays on within ${Date.now() - killed} ms, ${state.waits.length} interruptions, errors ${summary(state)}`)
         assert.deepEqual(fatal(state), [], name)
-      }
+      }))
     } finally {
       await Promise.all([...Object.values(tabs).map(tab => tab.close()), stop(publisher, 'SIGKILL'), list.close()])
       await origin.close()
