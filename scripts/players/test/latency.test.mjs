@@ -12,7 +12,7 @@ import { build, serve } from '../lib/headwater.mjs'
 import { watchMachine } from '../lib/machine.mjs'
 import { site } from '../lib/site.mjs'
 
-const SECONDS = Number(process.env.PLAYERS_LATENCY_SECONDS ?? 20) // of watching
+const SECONDS = Number(process.env.PLAYERS_LATENCY_SECONDS ?? 10) // of watching
 const SETTLE = 10 // seconds in which players that began too far behind catch up
 
 const viewers = [

@@ -54,7 +54,7 @@ async function playsOn (tab, name, timeout = 30000) {
 const fatal = state => state.errors.filter(e => e.fatal)
 const summary = state => JSON.stringify(state.errors.reduce((n, e) => ({ ...n, [e.detail]: (n[e.detail] ?? 0) + 1 }), {}))
 
-describe('restarts', { concurrency: 2 }, () => {
+describe('restarts', { concurrency: 3 }, () => {
   test(`a publisher is killed ${RESTARTS} times`, { timeout: 240000 }, async t => {
     const origin = await serve(binary)
     let publisher = push(files.av, origin.publish('x'))
@@ -154,7 +154,9 @@ describe('restarts', { concurrency: 2 }, () => {
     { how: 'is killed', end: async origin => { await origin.kill(); await origin.again() } },
     { how: 'hands over to a new process', end: origin => origin.handOver() }
   ]
-  for (const { name, path, options, todo, how, end } of viewers.flatMap(v => ends.map(e => ({ ...v, ...e })))) {
+  const all = viewers.flatMap(v => ends.map(e => ({ ...v, ...e })))
+  // The player that has it hardest stands for the others at a hand-over, unless PLAYERS_ALL is set.
+  for (const { name, path, options, todo, how, end } of all.filter(c => c.end === ends[0].end || c.options?.lowLatencyMode || process.env.PLAYERS_ALL)) {
     test(`the server ${how} under ${name}`, { timeout: 120000, todo }, async t => {
       const origin = await serve(binary)
       const publisher = keepPushing(files.av, origin.publish('x'))
