@@ -114,7 +114,7 @@ func (s *session) claim(r PublishRequest) error {
 		}
 	}()
 	takeover := s.server.limits.Load().Takeover && grant.Proved
-	sink, err := s.server.publish(grant.Name, remux.Claim{Takeover: takeover, Evicted: s.stop})
+	sink, err := s.open(grant.Name, remux.Claim{Takeover: takeover, Evicted: s.stop})
 	switch {
 	case errors.Is(err, remux.ErrBusy):
 		refusal := BadName(fmt.Sprintf("%s is being published already", grant.Name))
@@ -126,6 +126,20 @@ func (s *session) claim(r PublishRequest) error {
 	s.grant, s.sink, claimed = grant, sink, true
 	s.cuts = newCuts(sink, s.server.config.MaxUncut)
 	return nil
+}
+
+// open claims a name. Where somebody has it that may be one who has just left, which
+// shows in the next turn of reading: it is asked for once more behind that.
+func (s *session) open(name remux.Name, claim remux.Claim) (sink, error) {
+	to, err := s.server.publish(name, claim)
+	if !errors.Is(err, remux.ErrBusy) {
+		return to, err
+	}
+	select {
+	case <-time.After(2*s.server.config.ReadGather + 10*time.Millisecond):
+	case <-s.server.ctx.Done():
+	}
+	return s.server.publish(name, claim)
 }
 
 // Write appends a message to the stream.

