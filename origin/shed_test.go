@@ -102,7 +102,7 @@ func TestShedFurthestBehind(t *testing.T) {
 	f := start(t, 3)
 	first := f.open(t, "HTTP/1.1") // takes nothing from the start
 	large(t, f.publisher, 3000, 6000)
-	second := f.open(t, "HTTP/1.1") // begins there
+	second := f.open(t, "HTTP/1.1")                                    // begins there
 	if _, err := io.ReadFull(second, make([]byte, 1000)); err != nil { // it has begun
 		t.Fatal(err)
 	}
