@@ -12,10 +12,6 @@ import (
 	"headwater/remux"
 )
 
-// slowest is the rate in bytes a second below which a reader of a whole object
-// is given up.
-const slowest = 64 << 10
-
 // serve answers with an object, whole, in part, or not at all if the client has
 // it. Its URL must mean this object for as long as the cache control says.
 func serve(w http.ResponseWriter, r *http.Request, o *remux.Object, contentType, cacheControl string) {
@@ -85,7 +81,7 @@ func setHeaders(header http.Header, o *remux.Object, suffix string, size int, co
 
 // allowTime bounds how long a client may take to read a body.
 func allowTime(w http.ResponseWriter, size int) {
-	allowed := 10*time.Second + time.Duration(size/slowest)*time.Second
+	allowed := http1.Patience(size)
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed)) // unsupported only in tests
 }
 

@@ -153,22 +153,29 @@ func newPeer(t *testing.T, j *journal, o Options) *peer {
 	return newPeerOf(t, e, j, o)
 }
 
-// newPeerOf is newPeer with an engine that others use too.
-func newPeerOf(t *testing.T, e *Engine, j *journal, o Options) *peer {
+// ends returns both ends of a TCP connection.
+func ends(t *testing.T) (client, server net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	conn, err := net.Dial("tcp", l.Addr().String())
+	client, err = net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := l.Accept()
+	server, err = l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return client, server
+}
+
+// newPeerOf is newPeer with an engine that others use too.
+func newPeerOf(t *testing.T, e *Engine, j *journal, o Options) *peer {
+	t.Helper()
+	conn, server := ends(t)
 	p := &peer{t: t, conn: conn, j: j, in: NewChunkReader(conn, nil)}
 	p.s = e.Start(server, j, o)
 	t.Cleanup(func() {

@@ -49,19 +49,7 @@ func (c *together) Await(t interface {
 // newTogether is newSession over such a connection, with a publisher.
 func newTogether(t *testing.T, h Handler, j *journal) (*peer, *together) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	conn, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn, server := ends(t)
 	e := NewEngine()
 	t.Cleanup(e.Close)
 	c := &together{TCPConn: server.(*net.TCPConn)}

@@ -11,12 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// stalled and slowest bound how long a client may take, where the handler has set
-	// no deadline: this long, and a second more for so many bytes.
-	stalled = 10 * time.Second
-	slowest = 64 << 10
-)
+// Patience is how long a client may take to read size bytes: ten seconds, and a second
+// more for each 64 KiB.
+func Patience(size int) time.Duration {
+	return 10*time.Second + time.Duration(size/(64<<10))*time.Second
+}
 
 // sending is what is being written to a connection.
 type sending struct {
@@ -52,7 +51,7 @@ func (c *conn) sendFile(head []byte, f *os.File, size int, by time.Time) error {
 
 func (s *sending) run(c *conn, size int, by time.Time) error {
 	if by.IsZero() {
-		by = time.Now().Add(stalled + time.Duration(size/slowest)*time.Second)
+		by = time.Now().Add(Patience(size)) // the handler has set none
 	}
 	s.conn, s.by, s.armed, s.err = c, by, false, nil
 	err := c.raw.Write(s.try)
