@@ -34,6 +34,9 @@ type Options struct {
 	// also bounds EXT-X-TARGETDURATION, which is taken from the first segment
 	// and never changes afterwards.
 	MaxSegmentDuration time.Duration
+	// MaxSegmentBytes is where a segment of a second or more is cut even without a
+	// key frame, so that a player gets no segment that its memory cannot hold.
+	MaxSegmentBytes int64
 	// PartDuration is the nominal length of a low-latency part.
 	PartDuration time.Duration
 	// Window is the media time that a playlist lists; it lists at least six
@@ -58,6 +61,7 @@ func DefaultOptions() Options {
 	return Options{
 		SegmentDuration:    2 * time.Second,
 		MaxSegmentDuration: 10 * time.Second,
+		MaxSegmentBytes:    32 << 20,
 		PartDuration:       333 * time.Millisecond,
 		Window:             12 * time.Second,
 		MaxBytes:           256 << 20,

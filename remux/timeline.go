@@ -63,6 +63,7 @@ func (t *timeline) init(o Options, from State, goesOn bool, served *servedMark) 
 		cutter: hls.Cutter{
 			SegmentDuration:    o.SegmentDuration,
 			MaxSegmentDuration: o.MaxSegmentDuration,
+			MaxSegmentBytes:    o.MaxSegmentBytes,
 			PartDuration:       o.PartDuration,
 			Target:             from.Target,
 			PartTarget:         from.PartTarget,

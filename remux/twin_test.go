@@ -16,6 +16,7 @@ import (
 type twin struct {
 	t        *testing.T
 	id       string
+	options  Options
 	registry *Registry
 	other    *twin
 	down     bool
@@ -25,12 +26,14 @@ type twin struct {
 	tagged   map[uint64]bool   // those with a discontinuity
 }
 
-func newTwins(t *testing.T) (a, b *twin) {
+func newTwins(t *testing.T) (a, b *twin) { return newTwinsWith(t, DefaultOptions()) }
+
+func newTwinsWith(t *testing.T, o Options) (a, b *twin) {
 	pause := twinPoll
 	twinPoll = time.Millisecond
 	t.Cleanup(func() { twinPoll = pause })
-	a = &twin{t: t, id: "a"}
-	b = &twin{t: t, id: "b", other: a}
+	a = &twin{t: t, id: "a", options: o}
+	b = &twin{t: t, id: "b", options: o, other: a}
 	a.other = b
 	a.restart()
 	b.restart()
@@ -39,7 +42,7 @@ func newTwins(t *testing.T) (a, b *twin) {
 
 // restart begins without anything: no memory, no frames.
 func (w *twin) restart() {
-	w.registry = NewRegistry(DefaultOptions(), nil)
+	w.registry = NewRegistry(w.options, nil)
 	w.objects, w.tagged, w.lists, w.p, w.down = map[string][]byte{}, map[uint64]bool{}, nil, nil, false
 	w.registry.SetTwin(w.id, func(_ context.Context, n Name) (TwinState, error) {
 		if s := w.other.registry.Stream(n); s != nil && !w.other.down {
@@ -218,6 +221,45 @@ func TestTwins(t *testing.T) {
 			if w.tagged[sequence] {
 				t.Errorf("%s: a discontinuity before %d", w.id, sequence)
 			}
+		}
+	}
+}
+
+// Segments that end because of their bytes end at the same pictures, on one that came
+// later too.
+func TestTwinsCutBytesAlike(t *testing.T) {
+	messages := clip(t)
+	o := DefaultOptions()
+	var bytes int64
+	for _, m := range messages {
+		bytes += int64(len(m.body))
+	}
+	o.MaxSegmentBytes = bytes / 20 // of 30 s, with a key frame each 2 s
+	a, b := newTwinsWith(t, o)
+	a.publish()
+	second := at(messages, 9300)
+	for _, m := range messages[:second] {
+		a.write(m)
+	}
+	b.publish()
+	for _, m := range headers(messages) {
+		m.ts = messages[second].ts
+		b.write(m)
+	}
+	uncut := 0
+	for _, m := range messages[second:] {
+		a.write(m)
+		b.write(m)
+		if ix := b.p.Stream().Index(); ix.Open != nil && !ix.Open.Independent {
+			uncut++
+		}
+	}
+	if s, p, i := common(t, a, b); s < 16 || p < 30 || i != 1 || uncut == 0 {
+		t.Errorf("%d segments, %d parts, %d init sections are the same", s, p, i)
+	}
+	for name := range b.objects {
+		if a.objects[name] == nil {
+			t.Errorf("b has %s, which a has not", name)
 		}
 	}
 }

@@ -17,6 +17,7 @@ func remuxOptions(cfg *config.Config) remux.Options {
 	return remux.Options{
 		SegmentDuration:    cfg.HLS.SegmentDuration,
 		MaxSegmentDuration: cfg.HLS.MaxSegmentDuration,
+		MaxSegmentBytes:    int64(cfg.HLS.MaxSegmentBytes),
 		PartDuration:       cfg.HLS.PartDuration,
 		Window:             cfg.HLS.Window,
 		MaxBytes:           int64(cfg.Stream.MaxBytes),

@@ -31,7 +31,10 @@ const (
 type Cutter struct {
 	SegmentDuration    time.Duration // a key frame this late in a segment begins the next one
 	MaxSegmentDuration time.Duration // a segment is cut here without a key frame
-	PartDuration       time.Duration // nominal
+	// MaxSegmentBytes is how much a segment may hold: the picture that has no room ends
+	// it, key frame or not, once it is long enough to be one. 0: any amount.
+	MaxSegmentBytes int64
+	PartDuration    time.Duration // nominal
 	// Target is EXT-X-TARGETDURATION. It MUST NOT change (4.4.3.1), so it is 0
 	// until the first segment ends, and taken from that segment.
 	Target time.Duration
@@ -49,8 +52,15 @@ type Cutter struct {
 	segment      time.Duration // where the open segment began
 	part         time.Duration // and the open part
 	last         time.Duration // DTS of the last sample of the leading track
+	bytes        int64         // of the open segment
+	lastBytes    int64         // of the last sample, which are among them
 	fromKeyframe bool
 }
+
+// leastSegment is how long a segment lasts that ends because of its bytes. Above
+// MaxSegmentBytes a second of media is more than it says: many short segments would be
+// worse for everybody, and media sequence numbers would run ahead of the clock.
+const leastSegment = time.Second
 
 // Independent says whether the open segment began with a key frame.
 func (c *Cutter) Independent() bool { return c.fromKeyframe }
@@ -64,8 +74,16 @@ func (c *Cutter) Next(s av.Sample) Cut {
 		}
 		c.at, c.last = s.DTS, s.DTS
 		c.begin(true)
+		c.count(s)
 		return NewSegment
 	}
+	cut := c.before(s, leading)
+	c.count(s)
+	return cut
+}
+
+// before says what ends in front of a sample.
+func (c *Cutter) before(s av.Sample, leading bool) Cut {
 	if leading {
 		if d := s.DTS - c.last; d > 0 {
 			c.Frame = d
@@ -79,7 +97,7 @@ func (c *Cutter) Next(s av.Sample) Cut {
 		c.close(c.at)
 		c.begin(true)
 		return NewSegment
-	case c.full(s, c.segment, c.longest(), leading):
+	case c.full(s, c.segment, c.longest(), leading), leading && c.heavy(s):
 		c.at = min(s.DTS, c.Latest())
 		c.close(c.at)
 		c.begin(leading && s.Key)
@@ -110,6 +128,7 @@ func (c *Cutter) Late(s av.Sample) Cut {
 		c.at = c.last
 		c.close(c.at)
 		c.begin(false)
+		c.bytes = c.lastBytes
 		return NewSegment
 	case c.PartTarget > 0 && c.last > c.part && s.DTS-c.part > c.PartTarget:
 		c.at, c.part = c.last, c.last
@@ -131,6 +150,17 @@ func (c *Cutter) full(s av.Sample, began, limit time.Duration, leading bool) boo
 	}
 	due := c.last + c.Frame + slack // the next picture
 	return length+soundFrame > limit && (s.DTS > due || due-began > limit)
+}
+
+// heavy says that the open segment has no room for the bytes of a sample.
+func (c *Cutter) heavy(s av.Sample) bool {
+	return c.MaxSegmentBytes > 0 && c.bytes+int64(len(s.Tag)) > c.MaxSegmentBytes && s.DTS-c.segment >= leastSegment
+}
+
+// count notes that a sample belongs to the open segment.
+func (c *Cutter) count(s av.Sample) {
+	c.lastBytes = int64(len(s.Tag))
+	c.bytes += c.lastBytes
 }
 
 // Hole says that no segment could hold a sample at that time beside what came before:
@@ -155,6 +185,7 @@ func (c *Cutter) End(at time.Duration) {
 func (c *Cutter) begin(key bool) {
 	c.open, c.fromKeyframe = true, key
 	c.segment, c.part = c.at, c.at
+	c.bytes = 0
 }
 
 func (c *Cutter) endsPart(s av.Sample, leading bool) bool {

@@ -133,6 +133,7 @@ type Twin struct {
 type HLS struct {
 	SegmentDuration    time.Duration `yaml:"segment_duration"`
 	MaxSegmentDuration time.Duration `yaml:"max_segment_duration"`
+	MaxSegmentBytes    Size          `yaml:"max_segment_bytes"`
 	PartDuration       time.Duration `yaml:"part_duration"`
 	Window             time.Duration `yaml:"window"`
 	Stale              time.Duration `yaml:"stale"` // 0: a playlist is never too old
@@ -209,6 +210,7 @@ func Default() Config {
 		HLS: HLS{
 			SegmentDuration:    media.SegmentDuration,
 			MaxSegmentDuration: media.MaxSegmentDuration,
+			MaxSegmentBytes:    Size(media.MaxSegmentBytes),
 			PartDuration:       media.PartDuration,
 			Window:             media.Window,
 			Stale:              45 * time.Second,

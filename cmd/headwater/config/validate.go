@@ -110,6 +110,7 @@ func (l *loader) validateMedia() {
 	hls, stream := l.config.HLS, l.config.Stream
 	l.between("hls.segment_duration", hls.SegmentDuration, 500*time.Millisecond, 30*time.Second)
 	l.between("hls.max_segment_duration", hls.MaxSegmentDuration, 500*time.Millisecond, time.Minute)
+	l.sizeAtLeast("hls.max_segment_bytes", hls.MaxSegmentBytes, Mebibyte)
 	l.between("hls.stale", hls.Stale, 0, 24*time.Hour)
 	l.between("hls.part_duration", hls.PartDuration, 100*time.Millisecond, 5*time.Second)
 	if hls.SegmentDuration > hls.MaxSegmentDuration {
