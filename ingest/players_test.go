@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -127,9 +128,13 @@ func TestPlayersSeeTheEnd(t *testing.T) {
 			}
 			b.check(t, tags, 60, baseOf(tags, b))
 			b.mu.Lock()
-			last := b.sent[len(b.sent)-1]
+			last := b.sent[len(b.sent)-1:]
+			if name == "rtmp2src" { // drops a message that its pipeline has not taken when the stream ends
+				last = b.sent[len(b.sent)-2:]
+			}
 			b.mu.Unlock()
-			if got := tags[len(tags)-1]; name != "ffmpeg" && string(got.body) != string(last.body) {
+			got := tags[len(tags)-1]
+			if name != "ffmpeg" && !slices.ContainsFunc(last, func(m tag) bool { return string(m.body) == string(got.body) }) {
 				t.Errorf("the last message is not the last that was sent")
 			}
 			h.idle(t)
