@@ -62,6 +62,9 @@ func newServe() *cobra.Command {
 			defer stop()
 			again := func() (*config.Config, []string, error) { return loadConfig(cmd) }
 			s := &server{log: log, level: level, load: again, before: before, manager: findManager(log)}
+			s.cfg.Store(cfg)
+			s.last = newHardStop(func() time.Duration { return s.cfg.Load().Shutdown.Grace }, log)
+			defer context.AfterFunc(ctx, s.last.begin)()
 			return s.serve(ctx, cfg, cmd.OutOrStdout())
 		}),
 	}
@@ -78,6 +81,7 @@ type server struct {
 	before    *handover.Predecessor                    // nil: this process takes over from nobody
 	program   string                                   // what was started
 	manager   manager
+	last      *hardStop
 	tracing   *tracing.Tracing // nil: nothing is traced
 	limit     uint64           // on descriptors
 	ls        listeners
@@ -194,7 +198,6 @@ func (s *server) open(ctx context.Context, cfg *config.Config) (about banner, ca
 
 // build wires the parts together.
 func (s *server) build(cfg *config.Config, caps connectionCaps, stdout io.Writer) (err error) {
-	s.cfg.Store(cfg)
 	s.memory = remux.OpenMemory(filepath.Join(cfg.Data, "streams.json"), s.log)
 	s.room = watchMemory(int64(cfg.Limits.Memory), s.log)
 	s.registry = remux.NewRegistry(remuxOptions(cfg), s.memory)

@@ -18,12 +18,17 @@ const publishersTime = time.Second
 // accepted: from its Shutdown on http.Server answers none that it has not begun with.
 const lastRequests = time.Second
 
+// stateWritten is a stage of the end.
+const stateWritten = "the state of streams to be written into the data folder"
+
 // shutdown ends the server in order: no new work, publishers end, viewers get what is
 // left, answers under way finish within the grace period, and whatever is left then is
 // cut off. The admin listener ends last, so that probes see the rest go; but where a
 // successor takes over they are to see that. It begins once the state is written.
+// Whatever hangs meanwhile, hardStop ends it.
 func (s *server) shutdown(next *handover.Successor) (err error) {
 	s.ready.Store(false)
+	s.last.begin()
 	if next == nil {
 		s.manager.stopping()
 	}
@@ -35,11 +40,13 @@ func (s *server) shutdown(next *handover.Successor) (err error) {
 	if next != nil {
 		err = s.yield(ctx, next)
 	}
+	s.last.at("publishers and players over RTMP")
 	if err := s.rtmp.Shutdown(ctx); err != nil {
 		s.log.Warn("publishers cut off", "error", err)
 	}
 	s.unrelay(ctx) // behind the publishers, so that targets get all that came
 	s.registry.Close()
+	s.last.at("viewers")
 	if err := s.media.Shutdown(ctx); err != nil {
 		s.log.Warn("viewers cut off", "error", err)
 	}
@@ -48,12 +55,16 @@ func (s *server) shutdown(next *handover.Successor) (err error) {
 		s.log.Warn("answers cut off", "error", err)
 		_ = s.plain.Close()
 	}
+	s.last.at("callbacks, traces and the access log")
 	s.policies.close(ctx)
 	s.tracing.Close(ctx)
 	s.access.Close()
 	_ = s.admin.Close()
+	s.last.at(stateWritten)
 	s.settle()
+	s.last.at("listeners")
 	s.running.Wait()
+	s.last.at("a reload that is under way")
 	s.log.Info("stopped")
 	return err
 }
@@ -67,7 +78,9 @@ func (s *server) yield(ctx context.Context, next *handover.Successor) error {
 	_ = s.rtmp.Shutdown(quick) // players may take longer, and are waited for later
 	s.unrelay(quick)
 	s.registry.Close()
+	s.last.at(stateWritten)
 	s.settle()
+	s.last.at("the process that takes over")
 	if err := next.Proceed(ctx); err != nil {
 		return fmt.Errorf("hand over: %w", err)
 	}
