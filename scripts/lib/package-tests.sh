@@ -392,16 +392,17 @@ edge_in_front() {
 
 step_image() {
   need_root
-  need_packages buildah
+  need_packages buildah podman runc
   source_file
-  local image=localhost/headwater-test-package base=${GO_IMAGE-} port web admin root server commit
-  port=$(free_port) web=$(free_port) admin=$(free_port)
+  local image=localhost/headwater-test-package base=${GO_IMAGE-} root commit
   commit=$(git rev-parse HEAD)
-  [ -n "$base" ] || { base=localhost/headwater-test-go; go_image "$base"; }
+  [ -n "$base" ] || { base=localhost/headwater-test-go; made_image=$base; go_image "$base"; }
   git archive --prefix=context/ HEAD | tar -C "$work" -x
   buildah bud --isolation chroot --network host --format docker --quiet --build-arg GO_IMAGE="$base" --build-arg NODE_IMAGE="$base" \
+    --build-arg TARGETOS=linux --build-arg TARGETARCH="$(go env GOHOSTARCH)" \
     --build-arg VERSION=0.0.0-image --build-arg COMMIT="$commit" --build-arg DATE="$(git show -s --format=%cI)" -t "$image" "$work/context" >/dev/null
-  buildah inspect --type image --format '{{.Docker.Config.Healthcheck.Test}} {{.Docker.Config.User}} {{index .Docker.Config.Labels "org.opencontainers.image.revision"}}' "$image" | tee "$work/inspected"
+  buildah inspect --type image --format '{{.Docker.Config.Healthcheck.Test}} {{.Docker.Config.User}} {{index .Docker.Config.Labels "org.opencontainers.image.revision"}}
+' "$image" | tee "$work/inspected"
   grep -qx "\[CMD /headwater health\] 65532:65532 $commit" "$work/inspected" || fail "the image has no health check, user or label"
   container=$(buildah from "$image") # finish removes it
   root=$(buildah mount "$container")
@@ -409,20 +410,70 @@ step_image() {
   buildah umount "$container" >/dev/null
   printf '%s\n' ./LICENSE ./etc/ssl/certs/ca-certificates.crt ./headwater | diff - "$work/files" || fail "the image holds something else"
   buildah run --isolation chroot "$container" -- /headwater version | grep "commit $commit" || fail "the binary does not know its commit"
+  buildah rm "$container" >/dev/null
+  container=
+  test_container "$image"
+  buildah rmi "$image" >/dev/null
+}
 
-  buildah run --isolation chroot "$container" -- /headwater serve --rtmp "127.0.0.1:$port" --http "127.0.0.1:$web" --admin "127.0.0.1:$admin" >"$work/image.log" 2>&1 &
-  started+=("$!")
+# in_podman: podman without what it wants of systemd and of limits above those here.
+# runc, for crun of Debian 12 starts nothing where both kinds of cgroups are mounted.
+in_podman() { podman --log-level fatal --runtime runc "$@"; }
+
+# start_container IMAGE: as compose.yaml and the StatefulSet run it: nothing can be written
+# but /data, no capability, nothing can be gained. It is $pod, with its log in image.log.
+start_container() {
+  local most
+  most=$(ulimit -Hn)
+  in_podman run -d --name "$pod" --network host --read-only --read-only-tmpfs=false --cap-drop all --security-opt no-new-privileges \
+    --ulimit nofile="$most:$most" --ulimit nproc=4096:4096 --health-interval disable -v "$pod:/data" --env "HEADWATER_ADMIN_LISTEN=127.0.0.1:$admin" \
+    "$1" serve --rtmp "127.0.0.1:$port" --http "127.0.0.1:$web" >"$work/podman.log" 2>&1 ||
+    { cat "$work/podman.log" >&2; fail "podman and runc can run no container here, so that the image is built and not run"; }
   eventually 30 curl -fs -o /dev/null "http://127.0.0.1:$admin/readyz"
+}
+
+stop_container() {
+  in_podman stop -t 20 "$pod" >/dev/null
+  in_podman logs "$pod" >"$work/image.log" 2>&1
+  [ "$(in_podman inspect --format '{{.State.ExitCode}}' "$pod")" = 0 ] || fail "the container did not end in order"
+  grep -q 'msg=stopped' "$work/image.log" || fail "the server did not say that it has stopped"
+  in_podman rm "$pod" >/dev/null
+}
+
+# test_container IMAGE: it runs as the first process of its container, plays, tells how it
+# is, keeps its state, and ends in order.
+test_container() {
+  local port web admin process status
+  port=$(free_port) web=$(free_port) admin=$(free_port)
+  pod=headwater-test-$$ # finish removes it
+  start_container "$1"
+  process=$(in_podman inspect --format '{{.State.Pid}}' "$pod")
+  status=$(cat "/proc/$process/status")
+  grep -qP '^NSpid:\t\d+\t1$' <<<"$status" || fail "it is not the first process: $status"
+  grep -qP '^Uid:\t65532\t65532\t65532\t65532$' <<<"$status" || fail "it runs as somebody else: $status"
+  grep -qP '^CapEff:\t0+$' <<<"$status" && grep -qP '^NoNewPrivs:\t1$' <<<"$status" || fail "it may do more than it needs: $status"
+  [ "$(ls -A "/proc/$process/root/data")" = publish.key ] || fail "/data holds $(ls -A "/proc/$process/root/data")"
+  grep -q ' / ro[, ]' "/proc/$process/mountinfo" || fail "the root can be written to"
   grep -q assets/ <<<"$(curl -fsS "http://127.0.0.1:$admin/")" || fail "the image has no console"
-  buildah run --isolation chroot --env "HEADWATER_ADMIN_LISTEN=127.0.0.1:$admin" "$container" -- /headwater health
-  server=$(pgrep -u 65532 -f "^/headwater serve --rtmp 127.0.0.1:$port ")
+  in_podman healthcheck run "$pod" || fail "the health check fails"
+  in_podman logs "$pod" >"$work/image.log" 2>&1
   publish "rtmp://127.0.0.1:$port/live/demo?key=$(sed -n 's/.*demo?key=\([A-Z0-9]*\).*/\1/p' "$work/image.log")"
   eventually 30 plays "http://127.0.0.1:$web"
   edge_in_front "$web" "$(free_port)"
+
+  # It cannot hand over: its container would end with it.
+  in_podman kill -s USR2 "$pod" >/dev/null
+  refused() { in_podman logs "$pod" 2>&1 | grep -q 'not handed over, this process goes on.*first process of its container'; }
+  eventually 10 refused
+  [ -e "/proc/$process" ] && kill -0 "$publisher" && plays "http://127.0.0.1:$web" || fail "SIGUSR2 ended something"
   unpublish
-  kill -TERM "$server"
-  eventually 20 grep -q 'msg=stopped' "$work/image.log"
-  buildah rm "$container" >/dev/null
-  container=
-  buildah rmi "$image" >/dev/null
+  stop_container
+  echo "ran as the first process, played, and ended in order"
+
+  start_container "$1"
+  in_podman logs "$pod" >"$work/image.log" 2>&1
+  ! grep -q 'was made now' "$work/image.log" || fail "a new container has forgotten the key"
+  stop_container
+  in_podman volume rm "$pod" >/dev/null
+  pod=
 }
