@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"testing"
 	"time"
+
+	"headwater/remux/av"
 )
 
 // TestSegmentBytes publishes 50 Mbit/s with a key frame each ten seconds, as for a master
@@ -75,5 +77,40 @@ func TestSegmentBytesOfAnyRate(t *testing.T) {
 		if n := len(ix.Segments); n < 18 || n > 66 {
 			t.Errorf("a key frame each %d: %d segments in 33 s", gop, n)
 		}
+	}
+}
+
+// TestStallAtAHighRate: a viewer of 50 Mbit/s, 1.9 s behind when it begins, reads nothing
+// for two seconds more, and misses nothing. One that stays away for six goes on at a key
+// frame.
+func TestStallAtAHighRate(t *testing.T) {
+	const size = 50_000_000 / 8 / 25
+	s := newPictures(t, DefaultOptions())
+	sent := 0
+	more := func(n int) {
+		for range n {
+			body := make([]byte, size)
+			copy(body, []byte{0x27, 1, 0, 0, 0, 0, (size - 9) >> 16, (size - 9) >> 8 & 255, (size - 9) & 255, 0x41})
+			if sent%50 == 0 { // each 2 s
+				body[0], body[9] = 0x17, 0x65
+			}
+			s.write(sent*40, body)
+			sent++
+		}
+	}
+	more(48)
+	cursor := s.p.Stream().NewCursor()
+	var one [1]*av.Frame
+	room := make([]*av.Frame, 500)
+	if b := cursor.Take(one[:]); len(b.Frames) != 1 || b.Frames[0].DTS != 0 {
+		t.Fatalf("begins with %+v", b)
+	}
+	more(50)
+	if b := cursor.Take(room); b.Skipped || len(b.Frames) != sent-1 {
+		t.Errorf("%d frames of %d, skipped %v", len(b.Frames), sent-1, b.Skipped)
+	}
+	more(150)
+	if b := cursor.Take(room); !b.Skipped || !b.Frames[0].Key {
+		t.Errorf("%d frames, skipped %v", len(b.Frames), b.Skipped)
 	}
 }

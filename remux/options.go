@@ -51,7 +51,11 @@ type Options struct {
 	// Linger is how long an ended stream can still be played to its end.
 	Linger time.Duration
 	// MaxLag and MaxLagBytes are how far a Cursor may fall behind before it
-	// skips to the newest key frame.
+	// skips to the newest key frame. What it is behind by is held once for all
+	// viewers, most of it for those who come as well, so the bytes are no viewer's
+	// cost: they bound what one stream can hold beyond its window. A bound that is
+	// near one group of pictures, or a second, would cost viewers of a high rate
+	// pictures for each short stall, and for nothing.
 	MaxLag      time.Duration
 	MaxLagBytes int64
 }

@@ -21,6 +21,11 @@
 // it waits for the next. So one who never reads holds on to blocks that others hold
 // too, for ten seconds, and to no more than 512 KB in the kernel.
 //
+// The bound in bytes (stream.max_lag_bytes) is 32 MiB. Those who begin may be a group of
+// pictures behind at once, 12.5 MB at 50 Mbit/s and 2 s, and 8 MiB would be 1.3 s of
+// that: every short stall would be a jump. Since the blocks are shared, a viewer that is
+// behind costs their memory once, however many there are.
+//
 // # What it costs
 //
 // Measured against a C program of one thread that writes blocks of the same size to
