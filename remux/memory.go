@@ -35,7 +35,8 @@ type State struct {
 
 const (
 	// spareSequences is how far media sequence numbers move on from a state, for
-	// the segments that came after it was written.
+	// the segments that came after it was written. Where the process ended in order
+	// and left its segments (Registry.SaveWindow) they go on without a leap.
 	spareSequences = 8
 	// spareDiscontinuities is the same for discontinuity sequence numbers where the
 	// memory was damaged.
@@ -160,7 +161,7 @@ func (m *Memory) Run(ctx context.Context) {
 	if m.path == "" {
 		return
 	}
-	m.sweep()
+	sweep(m.path)
 	tick := time.NewTicker(writeEvery)
 	defer tick.Stop()
 	failing := false
@@ -236,9 +237,9 @@ func (m *Memory) text(stale map[string]bool, states map[string]State) ([]byte, e
 // leftBehind is how old a file is that nobody still writes.
 const leftBehind = time.Minute
 
-// sweep removes what processes that were killed while they wrote have left behind.
-func (m *Memory) sweep() {
-	dir, base := filepath.Split(m.path)
+// sweep removes what processes that were killed while they wrote a file have left behind.
+func sweep(path string) {
+	dir, base := filepath.Split(path)
 	all, _ := os.ReadDir(filepath.Clean(dir)) // where there is none there is nothing left behind
 	for _, f := range all {
 		if !strings.HasPrefix(f.Name(), base+".") {

@@ -7,7 +7,7 @@ import (
 )
 
 // Past is a media segment of the fMP4 playlist whose bytes went with the process that
-// had them. A player that has come through a restart needs to find again what it knows,
+// had them, because it was killed (window.go). A player that has come through a restart needs to find again what it knows,
 // or it cannot tell where the new segments belong: for a while the playlist goes on
 // listing what it had, with EXT-X-GAP (4.4.4.7).
 type Past struct {

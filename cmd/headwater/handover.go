@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -17,6 +18,9 @@ import (
 
 // preparing is how long a successor has to read its configuration and all that.
 const preparing = 30 * time.Second
+
+// windowTime is how long writing segments for the next process may take.
+const windowTime = 3 * time.Second
 
 // errHandingOver is what changes are refused with that a successor would not hear of.
 var errHandingOver = admin.NewProblem(http.StatusServiceUnavailable, "another process is taking over from this one; ask again")
@@ -86,14 +90,32 @@ func (s *server) successor(ctx context.Context) (next *handover.Successor, err e
 }
 
 // takeOver waits, if this process is a successor, until the one before has written its
-// state. All that can fail has been done by then.
+// state. All that can fail has been done by then. Then it goes on with what the last
+// process has left.
 func (s *server) takeOver() error {
-	if s.before == nil {
-		return nil
+	if s.before != nil {
+		if err := s.before.Prepared(); err != nil {
+			return err
+		}
+		s.memory.Reread()
 	}
-	if err := s.before.Prepared(); err != nil {
-		return err
+	streams, err := s.registry.RestoreWindow(s.window())
+	if err != nil {
+		s.log.Warn("segments of the last process not kept", "error", err)
+	} else if streams > 0 {
+		s.log.Info("going on where the last process ended", "streams", streams)
 	}
-	s.memory.Reread()
 	return nil
+}
+
+// window is the file that a process leaves to the next one.
+func (s *server) window() string { return filepath.Join(s.cfg.Load().Data, "window") }
+
+// saveWindow leaves segments to the next process. The publishers have ended.
+func (s *server) saveWindow() {
+	ctx, cancel := context.WithTimeout(context.Background(), windowTime)
+	defer cancel()
+	if _, err := s.registry.SaveWindow(ctx, s.window()); err != nil {
+		s.log.Warn("segments not kept for the next process", "error", err)
+	}
 }

@@ -46,6 +46,10 @@ func (s *server) shutdown(next *handover.Successor) (err error) {
 	}
 	s.unrelay(ctx) // behind the publishers, so that targets get all that came
 	s.registry.Close()
+	if next == nil {
+		s.last.at(stateWritten)
+		s.saveWindow()
+	}
 	s.last.at("viewers")
 	if err := s.media.Shutdown(ctx); err != nil {
 		s.log.Warn("viewers cut off", "error", err)
@@ -79,6 +83,7 @@ func (s *server) yield(ctx context.Context, next *handover.Successor) error {
 	s.unrelay(quick)
 	s.registry.Close()
 	s.last.at(stateWritten)
+	s.saveWindow()
 	s.settle()
 	s.last.at("the process that takes over")
 	if err := next.Proceed(ctx); err != nil {
