@@ -18,8 +18,10 @@
 // than the stream allows it is linked to the newest key frame instead, behind the
 // block of which it has a part already; if that happens twice within half a minute it
 // is closed. While there is no newer key frame it may fall behind twice as far; then
-// it waits for the next. So one who never reads holds on to blocks that others hold
-// too, for ten seconds, and to no more than 512 KB in the kernel.
+// it waits for the next. Who comes when the newest key frame is that far back waits too:
+// of a stream that has no more of them, no more is held. So one who never reads holds on
+// to blocks that others hold too, for ten seconds, and to no more than 512 KB in the
+// kernel.
 //
 // The bound in bytes (stream.max_lag_bytes) is 32 MiB. Those who begin may be a group of
 // pictures behind at once, 12.5 MB at 50 Mbit/s and 2 s, and 8 MiB would be 1.3 s of

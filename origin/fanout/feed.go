@@ -142,14 +142,18 @@ func (f *feed) pack(frames []*av.Frame) error {
 	return nil
 }
 
-// link makes b the newest block.
+// link makes b the newest block. Who comes when the newest key frame is further back than
+// any viewer may be has to wait for the next.
 func (f *feed) link(b *block) {
 	b.number = f.newest.number + 1
 	b.before = f.newest.before + uint64(f.newest.media)
 	f.newest.next.Store(b)
 	f.newest = b
-	if b.start {
+	switch {
+	case b.start:
 		f.start = b
+	case f.start != nil && f.lags(f.start, b, 2):
+		f.start = nil // or all that came behind the last key frame of a stream would be held
 	}
 }
 
