@@ -153,6 +153,9 @@ func restoreStream(d *gob.Decoder, saved *savedStream, r *Registry, now time.Tim
 		s.log.setMetadata(saved.Metadata)
 	}
 	s.served.raise(saved.Served)
+	if r.twin != nil { // it has what is newer, and caches turn to it from a list that stands still
+		now = now.Add(-sameLife)
+	}
 	ix := t.index(now, false)
 	s.coming.Store(ix.coming())
 	s.index.Store(ix)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -157,6 +158,24 @@ func TestWindow(t *testing.T) {
 		if now, ok := all[name]; ok && !bytes.Equal(now, b) {
 			t.Errorf("%s has changed", name)
 		}
+	}
+}
+
+// Where there is a twin its list is newer: one that stands still sends caches there at
+// once, for segments they may still come here.
+func TestWindowOfATwin(t *testing.T) {
+	before, old, _, path := window(t)
+	r := successor(before)
+	r.SetTwin("a", func(context.Context, Name) (TwinState, error) { return TwinState{}, errors.New("away") })
+	if n, err := r.RestoreWindow(path); n != 1 || err != nil {
+		t.Fatalf("%d streams, %v", n, err)
+	}
+	ix := r.Stream(old.Name).Index()
+	if ix.Quiet() < sameLife {
+		t.Errorf("the list has stood still for %v only", ix.Quiet())
+	}
+	if !maps.EqualFunc(everything(t, old.Index()), everything(t, ix), bytes.Equal) {
+		t.Error("there are other objects")
 	}
 }
 
