@@ -103,7 +103,40 @@ func TestHTTP2Floods(t *testing.T) {
 		return h2Get(fmt.Sprintf("/live/x/fmp4/index.m3u8?_HLS_msn=%d", lastListed(list)+2))
 	}
 	before := p.load(t)
-	floods := map[string]func(h *h2Conn){
+	for name, flood := range h2Floods(t, blocking) {
+		h := dialH2(t, p)
+		ended := make(chan struct{})
+		go func() { defer close(ended); flood(h) }()
+		client := insecure(true)
+		for range 5 {
+			began := time.Now()
+			res, err := client.Get("https://" + p.addrs["https"] + "/live/x.m3u8")
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			_ = res.Body.Close()
+			if d := time.Since(began); res.StatusCode != http.StatusOK || d > 3*time.Second {
+				t.Errorf("%s: somebody else gets %d after %v", name, res.StatusCode, d)
+			}
+		}
+		select {
+		case <-ended:
+		case <-time.After(20 * time.Second):
+			t.Errorf("%s goes on", name)
+		}
+		p.checkMemory(t, before, 64<<20)
+		_ = h.Close()
+		p.nobodyWaits(t, name)
+	}
+	p.settles(t, before, 64<<20)
+	v.goesOn(t)
+	v.complete(t)
+}
+
+// h2Floods are what a client may send without an end. blocking returns a request for what
+// is not there yet.
+func h2Floods(t *testing.T, blocking func() []byte) map[string]func(h *h2Conn) {
+	return map[string]func(h *h2Conn){
 		"rapid reset": func(h *h2Conn) {
 			get, cancel := blocking(), []byte{0, 0, 0, 8}
 			for i := range uint32(20_000) {
@@ -167,34 +200,6 @@ func TestHTTP2Floods(t *testing.T) {
 			}
 		},
 	}
-	for name, flood := range floods {
-		h := dialH2(t, p)
-		ended := make(chan struct{})
-		go func() { defer close(ended); flood(h) }()
-		client := insecure(true)
-		for range 5 {
-			began := time.Now()
-			res, err := client.Get("https://" + p.addrs["https"] + "/live/x.m3u8")
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			_ = res.Body.Close()
-			if d := time.Since(began); res.StatusCode != http.StatusOK || d > 3*time.Second {
-				t.Errorf("%s: somebody else gets %d after %v", name, res.StatusCode, d)
-			}
-		}
-		select {
-		case <-ended:
-		case <-time.After(20 * time.Second):
-			t.Errorf("%s goes on", name)
-		}
-		p.checkMemory(t, before, 64<<20)
-		_ = h.Close()
-		p.nobodyWaits(t, name)
-	}
-	p.settles(t, before, 64<<20)
-	v.goesOn(t)
-	v.complete(t)
 }
 
 // nobodyWaits checks that requests whose clients have gone wait no longer, long before what
