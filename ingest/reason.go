@@ -31,13 +31,14 @@ const (
 	Stream      Reason = "stream"      // its media was no good
 	Replaced    Reason = "replaced"    // another publisher took its name over
 	Kicked      Reason = "kicked"      // the operator removed it
+	Standstill  Reason = "standstill"  // its frames made no media for HLS
 	Shutdown    Reason = "shutdown"    // the server ends
 	Panicked    Reason = "panic"       // a fault of ours
 	Other       Reason = "other"
 )
 
 // reasons are all of them.
-var reasons = []Reason{Unpublished, Ended, Stopped, Slow, Memory, Closed, Reset, Timeout, Refused, Protocol, Limit, Bitrate, Stream, Replaced, Kicked, Shutdown, Panicked, Other}
+var reasons = []Reason{Unpublished, Ended, Stopped, Slow, Memory, Closed, Reset, Timeout, Refused, Protocol, Limit, Bitrate, Stream, Replaced, Kicked, Standstill, Shutdown, Panicked, Other}
 
 // Reasons returns all of them.
 func Reasons() []Reason { return slices.Clone(reasons) }
@@ -80,6 +81,8 @@ func reasonOf(err error) Reason {
 		return Replaced
 	case errors.Is(err, remux.ErrKicked), errors.Is(err, errPlayerKicked):
 		return Kicked
+	case errors.Is(err, remux.ErrStandstill):
+		return Standstill
 	case stream:
 		return Stream
 	case errors.Is(err, errShutdown):

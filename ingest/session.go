@@ -151,7 +151,7 @@ func (s *session) Write(typ uint8, timestamp uint32, tag []byte) error {
 	switch {
 	case err == nil:
 		return s.paceCuts(n)
-	case errors.Is(err, remux.ErrReplaced), errors.Is(err, remux.ErrKicked):
+	case errors.Is(err, remux.ErrReplaced), errors.Is(err, remux.ErrKicked), errors.Is(err, remux.ErrStandstill):
 		return &rtmp.Stop{Err: err, Why: farewell(err)} // stop may not have been called yet
 	}
 	return &streamError{err}
@@ -204,8 +204,8 @@ func (s *session) stop(err error) {
 }
 
 // farewell returns what an encoder is told that has to go. Only where the server
-// closes shall it come back: two that take a name from each other would never
-// stop.
+// closes, or the stream has to begin anew, shall it come back: two that take a name
+// from each other would never stop.
 func farewell(err error) rtmp.Status {
 	switch {
 	case errors.Is(err, remux.ErrReplaced):

@@ -282,7 +282,7 @@ func (s *server) start() <-chan error {
 		run("https", func() error { return s.http.ServeTLS(&limitedListener{ls.https, s.web}, "", "") })
 	}
 	run("admin", func() error { return s.admin.Serve(&limitedListener{ls.admin, s.operators}) })
-	s.expire = s.until(s.registry.Run, s.room.run, s.history.Run)
+	s.expire = s.until(s.registry.Run, s.endStanding, s.room.run, s.history.Run)
 	s.settle = s.until(s.memory.Run)
 	s.startRelays()
 	s.ready.Store(true)
