@@ -195,10 +195,20 @@ func (c *Cutter) endsPart(s av.Sample, leading bool) bool {
 	return c.full(s, c.part, c.PartTarget, leading)
 }
 
+// closePart fixes PartTarget with the first part; where that was cut short, with as many
+// frames as a whole one would have.
 func (c *Cutter) closePart(at time.Duration) {
-	if c.PartTarget == 0 {
-		c.PartTarget = ((at - c.part) * 21 / 20).Truncate(time.Millisecond) + time.Millisecond
+	if c.PartTarget != 0 {
+		return
 	}
+	length := at - c.part
+	if length+c.Frame/2 < c.PartDuration {
+		length = c.PartDuration
+		if c.Frame > 0 {
+			length = (c.PartDuration + c.Frame/2) / c.Frame * c.Frame
+		}
+	}
+	c.PartTarget = (length * 21 / 20).Truncate(time.Millisecond) + time.Millisecond
 }
 
 // close fixes Target with the first segment: whole seconds, not below the

@@ -189,6 +189,41 @@ func TestPartsKeepTheirLength(t *testing.T) {
 	}
 }
 
+// A publisher that leaves within its first part does not say how long parts are.
+func TestFirstPartIsCutShort(t *testing.T) {
+	for _, fps := range []float64{10, 25, 30, 60} {
+		for _, first := range []int{1, 2, 5} {
+			if fps == 10 && first == 5 {
+				continue // that is a whole part
+			}
+			frame := time.Duration(1000/fps) * ms
+			c := cutter()
+			for i := range first {
+				if got := c.Next(sample(videoOnly, av.Video, time.Duration(i)*frame, i == 0)); (got == NewSegment) != (i == 0) || got == NewPart {
+					t.Fatalf("%.0f fps: frame %d: %v", fps, i, got)
+				}
+			}
+			c.End(time.Duration(first-1)*frame + ms)
+			if c.PartTarget < 250*ms || c.PartTarget > 450*ms {
+				t.Errorf("%.0f fps: part target %v behind %d frames", fps, c.PartTarget, first)
+			}
+			last := time.Duration(-1)
+			for i := range 100 {
+				dts := time.Minute + time.Duration(i)*frame
+				switch c.Next(sample(videoOnly, av.Video, dts, i%50 == 0)) {
+				case NewSegment:
+					last = dts
+				case NewPart:
+					if d := dts - last; d > c.PartTarget || d < c.PartTarget*85/100 {
+						t.Errorf("%.0f fps: a part of %v behind %d frames, target %v", fps, d, first, c.PartTarget)
+					}
+					last = dts
+				}
+			}
+		}
+	}
+}
+
 // order returns "v0 a0 v40 …" as samples come out.
 func order(il *Interleaver) string {
 	var out []string
