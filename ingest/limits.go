@@ -1,5 +1,7 @@
 package ingest
 
+import "headwater/ingest/rate"
+
 // SetLimits puts the limits of c in force for whoever comes from now on; those who
 // are there stay. Limits are those on connections, players, messages and bit rates,
 // the timeouts, and Takeover. What else c holds is not looked at.
@@ -11,8 +13,8 @@ func (s *Server) SetLimits(c Config) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if rate := float64(c.MaxRatePerAddress); rate != s.rates.rate {
-		s.rates = rateLimit{rate: rate}
+	if most := float64(c.MaxRatePerAddress); most != s.rates.PerSecond {
+		s.rates = rate.Limit{PerSecond: most}
 	}
 	s.limits.Store(&c)
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"headwater/ingest/rate"
 	"headwater/ingest/rtmp"
 	"headwater/ingest/turns"
 	"headwater/remux"
@@ -41,7 +42,7 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
 	addresses map[netip.Prefix]int
-	rates     rateLimit
+	rates     rate.Limit
 	lastID    uint64
 }
 
@@ -58,7 +59,7 @@ func New(c Config) (*Server, error) {
 		sessions:  map[*session]struct{}{},
 		addresses: map[netip.Prefix]int{},
 		pingEvery: pingInterval,
-		rates:     rateLimit{rate: float64(c.MaxRatePerAddress)},
+		rates:     rate.Limit{PerSecond: float64(c.MaxRatePerAddress)},
 	}
 	s.stats.total.Refused = map[string]uint64{}
 	s.stats.total.PlayRefused = map[string]uint64{}
@@ -174,7 +175,7 @@ func (s *Server) admit(conn net.Conn) (ses *session, over string) {
 	case counted && limit > 0 && s.addresses[key] >= limit:
 		s.stats.count(func(st *Stats) { st.OverAddress++ })
 		return nil, "max_connections_per_address"
-	case counted && !s.rates.allow(key, time.Now()):
+	case counted && !s.rates.Allow(key, time.Now()):
 		s.stats.count(func(st *Stats) { st.OverRate++ })
 		return nil, "max_rate_per_address"
 	}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -49,6 +50,9 @@ type Config struct {
 	// StartHold is how long a request waits for a stream that is just starting, or
 	// has to be fetched; 0: not at all.
 	StartHold time.Duration
+	// Unlimited are the addresses of caches, of which as many requests may wait as there
+	// is room for. nil: none.
+	Unlimited []netip.Prefix
 	// Stale is how long a playlist may stay as it is before it is answered with 503;
 	// 0: for ever.
 	Stale time.Duration
@@ -71,6 +75,7 @@ type Handler struct {
 // New returns a Handler. Shutdown ends what it has started.
 func New(c Config) *Handler {
 	h := &Handler{config: c, log: c.Logger, viewers: gate{limit: c.MaxViewers}, waiting: newWaitingRoom()}
+	h.SetUnlimited(c.Unlimited)
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -78,6 +83,9 @@ func New(c Config) *Handler {
 	h.base, h.cancel = context.WithCancel(context.Background())
 	return h
 }
+
+// SetUnlimited changes Config.Unlimited for requests to come.
+func (h *Handler) SetUnlimited(from []netip.Prefix) { h.waiting.setUnlimited(from) }
 
 // Viewers returns how many viewers of endless bodies are attached.
 func (h *Handler) Viewers() int { return h.viewers.count() }

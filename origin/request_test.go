@@ -126,6 +126,12 @@ func TestWaitingRoom(t *testing.T) {
 	}
 	enter("127.0.0.1:5", false)
 	enter("192.0.2.2:5", false)
+	leave[0]()
+	leave = leave[1:]
+	enter("192.0.2.1:5", false)
+	w.setUnlimited([]netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}) // a CDN's
+	enter("192.0.2.1:5", true)
+	enter("192.0.2.1:5", false) // there is no room for anybody
 	for _, out := range leave {
 		out()
 	}

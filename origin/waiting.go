@@ -2,20 +2,23 @@ package origin
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 )
 
 // waitingRoom bounds the requests that wait for what is not there yet. Any address may
 // have as many as it likes while there is room for all: a CDN asks for many viewers
 // from few addresses, and nobody need list those. From half full on an address has a
-// fair share, so that one alone cannot keep others from waiting.
+// fair share, so that one alone cannot keep others from waiting, unless it is among those
+// that are known as caches.
 type waitingRoom struct {
 	places int // in all
 	share  int // of one address, once half of the places are taken
 
-	mu     sync.Mutex
-	n      int                  // guarded by mu
-	byAddr map[netip.Prefix]int // of these; guarded by mu
+	mu        sync.Mutex
+	n         int                  // guarded by mu
+	byAddr    map[netip.Prefix]int // of these; guarded by mu
+	unlimited []netip.Prefix       // addresses without a share; guarded by mu
 }
 
 const (
@@ -32,18 +35,25 @@ func newWaitingRoom() *waitingRoom {
 // enter takes a place for a request from remote, as http.Request has it, or fails with
 // a problem. leave gives the place back.
 func (w *waitingRoom) enter(remote string) (leave func(), err error) {
-	from := network(remote)
+	addr := address(remote)
+	from := network(addr)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case w.n >= w.places:
 		return nil, unavailable("too many requests wait already")
-	case w.n >= w.places/2 && w.byAddr[from] >= w.share && !from.Addr().IsLoopback():
+	case w.n >= w.places/2 && w.byAddr[from] >= w.share && !addr.IsLoopback() && !among(w.unlimited, addr):
 		return nil, unavailable("too many requests of your address wait already")
 	}
 	w.n++
 	w.byAddr[from]++
 	return func() { w.leave(from) }, nil
+}
+
+func (w *waitingRoom) setUnlimited(from []netip.Prefix) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unlimited = from
 }
 
 func (w *waitingRoom) leave(from netip.Prefix) {
@@ -62,14 +72,22 @@ func (w *waitingRoom) count() int {
 	return w.n
 }
 
-// network is what requests are counted by: an IPv4 address, or the /64 of an IPv6
-// address, since one host has a whole one.
-func network(remote string) netip.Prefix {
+// address is that of a remote end as http.Request has it.
+func address(remote string) netip.Addr {
 	a, err := netip.ParseAddrPort(remote)
 	if err != nil { // only in tests
-		return netip.Prefix{}
+		return netip.Addr{}
 	}
-	addr := a.Addr().Unmap().WithZone("")
+	return a.Addr().Unmap().WithZone("")
+}
+
+func among(networks []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(addr) })
+}
+
+// network is what requests are counted by: an IPv4 address, or the /64 of an IPv6
+// address, since one host has a whole one.
+func network(addr netip.Addr) netip.Prefix {
 	bits := addr.BitLen()
 	if addr.Is6() && !addr.IsLoopback() {
 		bits = 64

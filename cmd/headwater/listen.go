@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"headwater/cmd/headwater/metrics"
 	"headwater/cmd/headwater/proxied"
+	"headwater/ingest/rate"
 )
 
 // listen opens a TCP listener whose connections notice a peer that is gone
@@ -38,8 +40,9 @@ type connectionPool struct {
 
 	failed atomic.Uint64 // times that no connection could be accepted
 
-	mu               sync.Mutex
-	most, perAddress int // guarded by mu; perAddress 0: no limit
+	mu     sync.Mutex
+	limits poolLimits // guarded by mu
+	rates  rate.Limit // guarded by mu
 
 	open    int                  // guarded by mu
 	byAddr  map[netip.Prefix]int // guarded by mu; holds addresses with an open connection only
@@ -48,11 +51,21 @@ type connectionPool struct {
 	logged  time.Time            // guarded by mu; when that was
 }
 
+// poolLimits are caps. Loopback has none but most, nor have the addresses of unlimited.
+type poolLimits struct {
+	most       int
+	perAddress int // of one address; 0: no limit
+	perSecond  int // new ones of one address, after a burst; 0: no limit
+	unlimited  []netip.Prefix
+}
+
 // refusalLogEvery keeps a flood from filling the log.
 const refusalLogEvery = 10 * time.Second
 
-func newConnectionPool(most, perAddress int, log *slog.Logger) *connectionPool {
-	return &connectionPool{most: most, perAddress: perAddress, log: log, byAddr: map[netip.Prefix]int{}, turned: map[string]uint64{}}
+func newConnectionPool(limits poolLimits, log *slog.Logger) *connectionPool {
+	p := &connectionPool{log: log, byAddr: map[netip.Prefix]int{}, turned: map[string]uint64{}}
+	p.setLimits(limits)
+	return p
 }
 
 // limitedListener closes connections above its pool's caps at once. A connection
@@ -72,8 +85,9 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			}
 			return nil, err
 		}
-		from := network(conn)
-		if reason := l.pool.take(from); reason != "" {
+		addr := address(conn)
+		from := network(addr)
+		if reason := l.pool.take(addr, time.Now()); reason != "" {
 			_ = conn.Close()
 			l.pool.refuse(from, reason)
 			continue
@@ -84,21 +98,27 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 }
 
 // setLimits changes the caps for connections to come.
-func (p *connectionPool) setLimits(most, perAddress int) {
+func (p *connectionPool) setLimits(limits poolLimits) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.most, p.perAddress = most, perAddress
+	p.limits = limits
+	if most := float64(limits.perSecond); most != p.rates.PerSecond {
+		p.rates = rate.Limit{PerSecond: most}
+	}
 }
 
-// take counts a connection, or says why it must not be.
-func (p *connectionPool) take(from netip.Prefix) (reason string) {
+// take counts a connection that comes now, or says why it must not be.
+func (p *connectionPool) take(addr netip.Addr, now time.Time) (reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	from, limited := network(addr), !addr.IsLoopback() && !among(p.limits.unlimited, addr)
 	switch {
-	case p.open >= p.most:
+	case p.open >= p.limits.most:
 		return "max_connections"
-	case p.perAddress > 0 && !from.Addr().IsLoopback() && p.byAddr[from] >= p.perAddress:
+	case limited && p.limits.perAddress > 0 && p.byAddr[from] >= p.limits.perAddress:
 		return "max_connections_per_address"
+	case limited && !p.rates.Allow(from, now):
+		return "max_rate_per_address"
 	}
 	p.open++
 	p.byAddr[from]++
@@ -172,14 +192,22 @@ func boundKernel(conn *net.TCPConn) {
 	})
 }
 
+// address returns who is at the other end; the zero value where nobody is any more.
+func address(conn net.Conn) netip.Addr {
+	a, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return a.AddrPort().Addr().Unmap().WithZone("")
+}
+
+func among(networks []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(addr) })
+}
+
 // network returns what connections are counted by: an IPv4 address, or the /64
 // of an IPv6 address, since one host has a whole one.
-func network(conn net.Conn) netip.Prefix {
-	a, ok := conn.RemoteAddr().(*net.TCPAddr)
-	if !ok { // the peer has left already
-		return netip.Prefix{}
-	}
-	addr := a.AddrPort().Addr().Unmap().WithZone("")
+func network(addr netip.Addr) netip.Prefix {
 	bits := addr.BitLen()
 	if addr.Is6() && !addr.IsLoopback() {
 		bits = 64

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,20 +55,66 @@ func TestLimitedListener(t *testing.T) {
 }
 
 func TestPerAddressCap(t *testing.T) {
-	l := newConnectionPool(100, 2, slog.New(slog.DiscardHandler))
-	local, far, other := netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64")
+	limits := poolLimits{most: 100, perAddress: 2, unlimited: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:0:1::7/128")}}
+	l, now := newConnectionPool(limits, slog.New(slog.DiscardHandler)), time.Now()
+	take := func(addr string) string { return l.take(netip.MustParseAddr(addr), now) }
 	for i := range 5 {
-		if reason := l.take(local); reason != "" {
-			t.Errorf("loopback refused at %d: %s", i, reason)
+		for _, free := range []string{"127.0.0.1", "198.51.100.9", "2001:db8:0:1::7"} {
+			if reason := take(free); reason != "" {
+				t.Errorf("%s refused at %d: %s", free, i, reason)
+			}
 		}
 	}
-	got := []string{l.take(far), l.take(far), l.take(far), l.take(other)}
-	if got[0] != "" || got[1] != "" || got[2] != "max_connections_per_address" || got[3] != "" {
-		t.Errorf("got %q", got)
+	got := []string{take("192.0.2.1"), take("192.0.2.1"), take("192.0.2.1"), take("2001:db8::1"), take("2001:db8::2"), take("2001:db8::3"), take("2001:db8:0:1::8")}
+	const over = "max_connections_per_address" // of the last, for its network has five
+	if want := []string{"", "", over, "", "", over, over}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
-	l.release(far)
-	if reason := l.take(far); reason != "" {
+	l.release(netip.MustParsePrefix("192.0.2.1/32"))
+	if reason := take("192.0.2.1"); reason != "" {
 		t.Errorf("a place given back was not found: %s", reason)
+	}
+}
+
+// TestPerAddressRate: so many a second and a burst, which others, loopback and those
+// without limits have nothing to do with; another rate begins anew.
+func TestPerAddressRate(t *testing.T) {
+	limits := poolLimits{most: 1000, perSecond: 4, unlimited: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}
+	p, now := newConnectionPool(limits, slog.New(slog.DiscardHandler)), time.Now()
+	let := func(addr string) (n int) {
+		for range 50 {
+			switch reason := p.take(netip.MustParseAddr(addr), now); reason {
+			case "":
+				n++
+			case "max_rate_per_address":
+			default:
+				t.Fatal(reason)
+			}
+		}
+		return n
+	}
+	for _, tt := range []struct {
+		addr  string
+		after time.Duration
+		want  int
+	}{
+		{"192.0.2.1", 0, 10}, {"192.0.2.1", 0, 0}, {"192.0.2.2", 0, 10}, {"127.0.0.1", 0, 50}, {"198.51.100.1", 0, 50},
+		{"192.0.2.1", time.Second, 4}, {"192.0.2.1", time.Minute, 10},
+	} {
+		now = now.Add(tt.after)
+		if n := let(tt.addr); n != tt.want {
+			t.Errorf("%s after %s: %d, want %d", tt.addr, tt.after, n, tt.want)
+		}
+	}
+	limits.perSecond = 8
+	p.setLimits(limits)
+	if n := let("192.0.2.1"); n != 20 {
+		t.Errorf("%d within a new rate, want 20", n)
+	}
+	limits.unlimited = nil
+	p.setLimits(limits)
+	if n := let("198.51.100.1"); n != 20 {
+		t.Errorf("%d of an address that has a limit now, want 20", n)
 	}
 }
 
@@ -101,7 +148,7 @@ func testListener(t *testing.T, most, perAddress int, log io.Writer) *limitedLis
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	return &limitedListener{proxied.New(l, nil, logger), newConnectionPool(most, perAddress, logger)}
+	return &limitedListener{proxied.New(l, nil, logger), newConnectionPool(poolLimits{most: most, perAddress: perAddress}, logger)}
 }
 
 // accepted dials and returns the server's end.
@@ -156,13 +203,13 @@ func TestKernelKeepsLittle(t *testing.T) {
 
 // TestRefusedIsCounted by the limit.
 func TestRefusedIsCounted(t *testing.T) {
-	p := newConnectionPool(1, 0, slog.New(slog.DiscardHandler))
-	from := netip.MustParsePrefix("192.0.2.1/32")
-	if reason := p.take(from); reason != "" {
+	p, now := newConnectionPool(poolLimits{most: 1}, slog.New(slog.DiscardHandler)), time.Now()
+	addr := netip.MustParseAddr("192.0.2.1")
+	if reason := p.take(addr, now); reason != "" {
 		t.Fatal(reason)
 	}
 	for range 3 {
-		p.refuse(from, p.take(from))
+		p.refuse(network(addr), p.take(addr, now))
 	}
 	if s := p.stats(); s.Open != 1 || s.Refused["max_connections"] != 3 {
 		t.Errorf("%+v", s)

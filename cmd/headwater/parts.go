@@ -69,6 +69,16 @@ func relayOptions(log *slog.Logger, registry *remux.Registry, via func(remux.Nam
 	return relay.Options{Registry: registry, Logger: log, ID: rand.Text(), Via: via}
 }
 
+// webLimits are those of the public listeners.
+func webLimits(cfg *config.Config, caps connectionCaps) poolLimits {
+	return poolLimits{
+		most:       caps.http,
+		perAddress: cfg.HTTP.MaxConnectionsPerAddress,
+		perSecond:  cfg.HTTP.MaxRatePerAddress,
+		unlimited:  cfg.HTTP.UnlimitedFrom,
+	}
+}
+
 func originConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry, policies *policies, relays *relay.Relay) origin.Config {
 	c := origin.Config{
 		Registry:   registry,
@@ -80,6 +90,7 @@ func originConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 		StartHold:  cfg.HTTP.StartHold,
 		Stale:      cfg.HLS.Stale,
 		EdgeSecret: string(cfg.Play.EdgeSecret),
+		Unlimited:  cfg.HTTP.UnlimitedFrom,
 	}
 	if cfg.Access().LimitsPlay() {
 		c.Authorize = authorizePlay(policies, log)

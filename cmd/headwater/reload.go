@@ -72,7 +72,8 @@ func (s *server) prepare() (done admin.Reloaded, apply func(), err error) {
 		s.cfg.Store(next)
 		s.level.Set(levelOf(next.Log))
 		s.rtmp.SetLimits(ingestConfig(next, s.log, s.registry, s.policies, s.relays, caps))
-		s.web.setLimits(caps.http, next.HTTP.MaxConnectionsPerAddress)
+		s.web.setLimits(webLimits(next, caps))
+		s.media.SetUnlimited(next.HTTP.UnlimitedFrom)
 		s.traffic.Trust(next.HTTP.TrustedProxies)
 		relays.Apply()
 	}, nil

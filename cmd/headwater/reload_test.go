@@ -189,3 +189,48 @@ func shownCertificate(t *testing.T, addr string) string {
 	defer func() { _ = conn.Close() }()
 	return conn.ConnectionState().PeerCertificates[0].DNSNames[0]
 }
+
+// TestUnlimitedFrom: an address that connects too often is turned away, counted, until a
+// reload names it as a cache's.
+func TestUnlimitedFrom(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "headwater.yaml")
+	write := func(more string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte("proxy_protocol: {from: [127.0.0.1]}\nhttp:\n  max_rate_per_address: 2\n"+more), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("")
+	p := startServe(t, nil, "--data", t.TempDir(), "--config", file)
+	answered := func() (n int) {
+		for range 20 {
+			conn, err := net.Dial("tcp", p.addrs["http"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.WriteString(conn, "PROXY TCP4 192.0.2.1 192.0.2.2 1 80\r\nGET /live/none.m3u8 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+			if b, _ := io.ReadAll(conn); strings.HasPrefix(string(b), "HTTP/1.1 404") {
+				n++
+			}
+			_ = conn.Close()
+		}
+		return n
+	}
+	start := time.Now()
+	n := answered()
+	if most := 6 + int(2*time.Since(start).Seconds()); n < 5 || n > most {
+		t.Errorf("%d of 20 are answered, want 5 and at most %d", n, most)
+	}
+	if got := p.metric(t, `headwater_http_connections_refused_total{reason="max_rate_per_address"}`); got != float64(20-n) {
+		t.Errorf("%v are counted, want %d", got, 20-n)
+	}
+	write("  unlimited_from: [192.0.2.0/24]\n")
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "reloaded", func() bool { return strings.Contains(p.log.String(), "http.unlimited_from") })
+	if n := answered(); n != 20 {
+		t.Errorf("%d of 20 are answered of who has no limit", n)
+	}
+}

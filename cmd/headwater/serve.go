@@ -228,8 +228,8 @@ func (s *server) build(cfg *config.Config, caps connectionCaps, stdout io.Writer
 	s.room.shed = func() int { return s.media.Shed() + s.rtmp.Shed() }
 	s.http = newHTTPServer(s.traffic.Handler(s.media), s.log)
 	s.plain = &http1.Server{HTTP: s.http}
-	s.web = newConnectionPool(caps.http, cfg.HTTP.MaxConnectionsPerAddress, s.log)
-	s.operators = newConnectionPool(adminConnections, 0, s.log)
+	s.web = newConnectionPool(webLimits(cfg, caps), s.log)
+	s.operators = newConnectionPool(poolLimits{most: adminConnections}, s.log)
 	s.history = admin.NewHistory(s.registry, s.audience)
 	s.admin = newHTTPServer(admin.New(s.adminConfig()), s.log)
 	s.admin.WriteTimeout = 30 * time.Second

@@ -97,6 +97,8 @@ type HTTP struct {
 	Listen                   string        `yaml:"listen"`
 	MaxConnections           int           `yaml:"max_connections"`             // 0: what the descriptor limit and rtmp.max_connections leave
 	MaxConnectionsPerAddress int           `yaml:"max_connections_per_address"` // 0: no limit; loopback never has one
+	MaxRatePerAddress        int           `yaml:"max_rate_per_address"`        // new connections a second; 0: no limit; loopback never has one
+	UnlimitedFrom            Networks      `yaml:"unlimited_from"`              // these have no limits of their own either
 	CORSOrigin               string        `yaml:"cors_origin"`                 // "": no CORS headers
 	MaxViewers               int           `yaml:"max_viewers"`                 // of HTTP-FLV; 0: as many as connections
 	FLVGather                time.Duration `yaml:"flv_gather"`                  // 0: every frame is sent by itself
@@ -195,6 +197,7 @@ func Default() Config {
 		HTTP: HTTP{
 			Listen:                   ":8080",
 			MaxConnectionsPerAddress: 1000,
+			MaxRatePerAddress:        1000,
 			CORSOrigin:               "*",
 			FLVGather:                100 * time.Millisecond,
 			StartHold:                8 * time.Second,

@@ -21,6 +21,7 @@ func (l *loader) validate() {
 	l.address("http.listen", c.HTTP.Listen)
 	l.atLeast("http.max_connections", c.HTTP.MaxConnections, 0)
 	l.atLeast("http.max_connections_per_address", c.HTTP.MaxConnectionsPerAddress, 0)
+	l.atLeast("http.max_rate_per_address", c.HTTP.MaxRatePerAddress, 0)
 	l.origin("http.cors_origin", c.HTTP.CORSOrigin)
 	l.atLeast("http.max_viewers", c.HTTP.MaxViewers, 0)
 	l.between("http.flv_gather", c.HTTP.FLVGather, 0, time.Second)

@@ -99,7 +99,7 @@ func (c *collector) http(ch chan<- prometheus.Metric) {
 	httpInFlight.send(ch, float64(c.sources.Traffic.InFlight()))
 	web := c.sources.Web()
 	httpOpen.send(ch, float64(web.Open))
-	countAll(ch, httpTurned, web.Refused, "max_connections", "max_connections_per_address")
+	countAll(ch, httpTurned, web.Refused, "max_connections", "max_connections_per_address", "max_rate_per_address")
 	httpFailed.count(ch, web.Failed)
 	httpPanics.count(ch, c.sources.Panics())
 	media := c.sources.Media()

@@ -1,14 +1,18 @@
-package ingest
+// Package rate bounds how often each address does something.
+package rate
 
 import (
 	"net/netip"
 	"time"
 )
 
-// rateLimit bounds how often each address connects. It remembers an address for
-// as long as that matters, a few seconds.
-type rateLimit struct {
-	rate  float64 // a second; 0: no limit
+// Limit bounds how often each address may do something: so often a second, after a burst
+// of two and a half times that. It remembers an address for as long as that matters, a
+// few seconds. It belongs to one goroutine at a time. To change PerSecond, begin with a
+// new Limit.
+type Limit struct {
+	PerSecond float64 // 0: no limit
+
 	taken map[netip.Prefix]taken
 	swept time.Time
 }
@@ -22,16 +26,15 @@ type taken struct {
 // burstTime is how much of its rate an address may use up at once.
 const burstTime = 2.5 // seconds
 
-// allow reports whether one more connection of key is within the rate, and counts
-// it if so.
-func (r *rateLimit) allow(key netip.Prefix, now time.Time) bool {
-	if r.rate == 0 {
+// Allow reports whether key may once more, and counts it if so.
+func (r *Limit) Allow(key netip.Prefix, now time.Time) bool {
+	if r.PerSecond == 0 {
 		return true
 	}
 	r.sweep(now)
 	t := r.taken[key]
 	t.n, t.at = r.left(t, now)+1, now
-	if t.n > max(1, r.rate*burstTime) {
+	if t.n > max(1, r.PerSecond*burstTime) {
 		return false
 	}
 	if r.taken == nil {
@@ -42,12 +45,12 @@ func (r *rateLimit) allow(key netip.Prefix, now time.Time) bool {
 }
 
 // left is what has not come back yet of what was taken.
-func (r *rateLimit) left(t taken, now time.Time) float64 {
-	return max(0, t.n-now.Sub(t.at).Seconds()*r.rate)
+func (r *Limit) left(t taken, now time.Time) float64 {
+	return max(0, t.n-now.Sub(t.at).Seconds()*r.PerSecond)
 }
 
 // sweep forgets addresses that may use their whole burst again.
-func (r *rateLimit) sweep(now time.Time) {
+func (r *Limit) sweep(now time.Time) {
 	if now.Sub(r.swept) < time.Second {
 		return
 	}
