@@ -15,10 +15,11 @@ import (
 //
 // The first frames of a session are held back until both tracks are known, or
 // until one has gone on for a second without the other, so that the stream's
-// first Config is right. A Config changes only where a decoder can start, at a
-// video key frame, or at any frame if there is no video: until then, frames of
-// the track that changed are dropped, but for those that say themselves how they are
-// to be decoded.
+// first Config is right. Pictures change their parameters only where a decoder can
+// start, at a key frame, and are dropped until then. Sound does so at once for those
+// who read tags. HLS changes its Config at a key frame alone, or at any frame if there is
+// no video: until then it has no sound that changed, but for frames that say themselves
+// how they are to be decoded.
 type Publisher struct {
 	stream  *Stream
 	evicted func(error)
@@ -34,6 +35,7 @@ type Publisher struct {
 	extras    []*extraIntake
 	joint     *Joint     // where it is to begin; nil once it has
 	config    *av.Config // given to frames; nil while the tracks are being learned
+	shown     *av.Config // what HLS goes on with until the next key frame; nil: config
 	held      []message  // frames that wait for it, or for another one
 	bytes     int        // of held
 	start     time.Duration
@@ -246,7 +248,7 @@ func (p *Publisher) pass(m message) {
 	}
 	dts := max(p.clock.video.last, p.clock.audio.last)
 	flv.Seal(m.tag, m.typ, wireTime(dts))
-	p.stream.append(av.Frame{Kind: av.Data, DTS: dts, Config: p.config, Tag: m.tag, Data: flv.Body(m.tag)}, 0, false, p.now)
+	p.stream.append(av.Frame{Kind: av.Data, DTS: dts, Config: p.config, Tag: m.tag, Data: flv.Body(m.tag)}, 0, false, nil, p.now)
 }
 
 func (p *Publisher) intake(k av.Kind) *intake {
@@ -290,7 +292,7 @@ func (p *Publisher) decide() error {
 		p.video.track, p.audio.track = old.Video, old.Audio
 		p.video.next, p.audio.next = nil, nil
 	} else {
-		p.switchConfig(p.start)
+		p.switchConfig(p.start, &p.video, &p.audio)
 	}
 	if p.joint != nil {
 		p.joined()
@@ -305,9 +307,9 @@ func (p *Publisher) decide() error {
 	return nil
 }
 
-// switchConfig puts the tracks that wait into force from dts on.
-func (p *Publisher) switchConfig(dts time.Duration) {
-	for _, t := range []*intake{&p.video, &p.audio} {
+// switchConfig puts those tracks into force that wait among these, from dts on.
+func (p *Publisher) switchConfig(dts time.Duration, tracks ...*intake) {
+	for _, t := range tracks {
 		if t.next == nil {
 			continue
 		}
@@ -344,13 +346,19 @@ func (p *Publisher) accept(m message) error {
 	if err != nil {
 		return p.reject(err)
 	}
-	if startable := key && (m.kind == av.Video || p.config.Video == nil); startable &&
-		(p.video.next != nil || p.audio.next != nil) {
+	startable := key && (m.kind == av.Video || p.config.Video == nil)
+	if startable && (p.video.next != nil || p.audio.next != nil) {
 		if p.waits(m) {
 			p.await(m)
 			return nil
 		}
-		p.switchConfig(m.dts)
+		p.switchConfig(m.dts, &p.video, &p.audio)
+	}
+	if startable && p.shown != nil {
+		p.showAll()
+	}
+	if m.kind == av.Audio && t.next != nil && !t.goesOn() {
+		p.switchSound(m.dts)
 	}
 	t.keyed = t.keyed || key
 	if t.next != nil && !t.goesOn() || !t.keyed {
@@ -368,7 +376,7 @@ func (p *Publisher) accept(m message) error {
 			start, p.start = true, m.dts
 		}
 	}
-	p.stream.append(f, t.samples.place(&f, t.track), start, p.now)
+	p.stream.append(f, t.samples.place(&f, t.track), start, p.shown, p.now)
 	return nil
 }
 
@@ -399,7 +407,7 @@ func (p *Publisher) script(tag []byte) error {
 // data appends a data message.
 func (p *Publisher) data(m message) {
 	f := av.Frame{Kind: av.Data, DTS: m.dts, Config: p.config, Tag: m.tag, Data: flv.Body(m.tag)}
-	p.stream.append(f, 0, false, p.now)
+	p.stream.append(f, 0, false, nil, p.now)
 	p.timed(m.dts, f.Data)
 }
 

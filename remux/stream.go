@@ -188,12 +188,18 @@ func (s *Stream) end(now time.Time) {
 	}
 }
 
-// append adds a frame of the publisher's to both views of the stream.
-func (s *Stream) append(f av.Frame, at int64, start bool, now func() time.Time) {
+// append adds a frame of the publisher's to both views of the stream. With a Config that
+// is still shown HLS goes on with that, and takes pictures alone.
+func (s *Stream) append(f av.Frame, at int64, start bool, shown *av.Config, now func() time.Time) {
 	f.Time, f.Start = at, start
 	frame := s.log.append(f, start, s.options.Window, s.options.MaxBytes)
-	if f.Kind == av.Data {
+	switch {
+	case f.Kind == av.Data, f.Kind == av.Audio && shown != nil:
 		return
+	case shown != nil:
+		own := f
+		own.Config = shown
+		frame = &own
 	}
 	if s.timeline.push(av.Sample{Frame: frame, Time: at}, now) {
 		s.publish(now(), false)

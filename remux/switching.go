@@ -1,6 +1,8 @@
 package remux
 
 import (
+	"time"
+
 	"headwater/remux/av"
 )
 
@@ -53,4 +55,24 @@ func (p *Publisher) goOn() error {
 func (p *Publisher) await(m message) {
 	p.switching, p.switchAt = true, m.dts
 	p.held, p.bytes = append(p.held[:0], m), len(m.tag)
+}
+
+// switchSound puts sound with other parameters into force in front of a frame of it. A
+// reader of tags gets its header and goes on. A segment that says so can begin at a key
+// frame only: until then HLS goes on with what it has, without sound.
+func (p *Publisher) switchSound(dts time.Duration) {
+	if p.shown == nil {
+		p.shown = p.config
+	}
+	p.switchConfig(dts, &p.audio)
+	if sameTrack(p.shown.Audio, p.audio.track) { // it is as it was
+		p.audio.track, p.config, p.shown = p.shown.Audio, p.shown, nil
+		p.stream.config.Store(p.config)
+	}
+}
+
+// showAll has HLS go on with what is in force, from a key frame on. Its sound is counted
+// anew there, since nothing that came before is of any use to who begins there.
+func (p *Publisher) showAll() {
+	p.shown, p.audio.samples = nil, sampleClock{}
 }

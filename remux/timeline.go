@@ -102,6 +102,9 @@ func (t *timeline) push(s av.Sample, now func() time.Time) bool {
 	if t.config != s.Config {
 		if t.config != nil {
 			changed = t.breakOff(now())
+			if t.config.Audio != s.Config.Audio {
+				t.soundNext = sampleClock{} // it may count in other units now
+			}
 		}
 		t.config = s.Config
 	}

@@ -264,6 +264,41 @@ func TestTwinsCutBytesAlike(t *testing.T) {
 	}
 }
 
+// One that comes while sound has changed in mid-stream begins with its twin where HLS
+// has that sound, and counts it as its twin does.
+func TestTwinsWhereSoundChanges(t *testing.T) {
+	const change, join, end = 11_700, 11_800, 20_000 // ms; the next key frame is at 12 s
+	messages := slices.DeleteFunc(clip(t), func(m rtmpMessage) bool { return m.typ != 9 || m.ts >= end })
+	before, after := aac(t, "48000", "1", 0, change), aac(t, "44100", "2", change, end)
+	messages = append(messages, append(before, after...)...)
+	slices.SortStableFunc(messages, func(a, b rtmpMessage) int { return int(a.ts) - int(b.ts) })
+	a, b := newTwins(t)
+	a.publish()
+	now := at(messages, join)
+	for _, m := range messages[:now] {
+		a.write(m)
+	}
+	b.publish()
+	for _, m := range append(headers(after), headers(messages)...) {
+		if m.typ == 9 || m.ts >= change {
+			m.ts = messages[now].ts
+			b.write(m)
+		}
+	}
+	for _, m := range messages[now:] {
+		a.write(m)
+		b.write(m)
+	}
+	if s, p, i := common(t, a, b); s < 5 || p < 12 || i != 1 {
+		t.Errorf("%d segments, %d parts, %d init sections are the same", s, p, i)
+	}
+	for name := range b.objects {
+		if a.objects[name] == nil {
+			t.Errorf("b has %s, which a has not", name)
+		}
+	}
+}
+
 // One that cannot reach its twin goes on by itself, at once, and never under names
 // that the twin may be using for other bytes.
 func TestTwinIsDown(t *testing.T) {
