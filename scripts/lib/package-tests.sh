@@ -56,12 +56,14 @@ step_units() {
 }
 
 step_manifests() {
+  local network=(unshare --net)
+  need_command ip iproute2
+  [ "$(id -u)" -eq 0 ] || network=(unshare --map-root-user --net)
   (cd scripts/lib/deploycheck && go build -o "$work/deploycheck" .)
-  "$work/deploycheck" configs/deploy/kubernetes configs/deploy/compose/compose.yaml
-  go run ./cmd/headwater edge nginx --origin http://headwater:8080 | diff - configs/deploy/compose/edge.conf || fail "edge.conf is not what headwater edge nginx prints"
   go build -o "$work/headwater" ./cmd/headwater
-  sed -n '/headwater.yaml: |/,$ { /headwater.yaml: |/d; s/^    //p }' configs/deploy/kubernetes/configmap.yaml >"$work/configmap.yaml"
-  "$work/headwater" config check "$work/configmap.yaml"
+  "${network[@]}" sh -c 'ip link set lo up && ip addr add 192.0.2.1/32 dev lo && exec "$@"' sh \
+    "$work/deploycheck" configs/deploy/kubernetes configs/deploy/compose/compose.yaml Dockerfile "$work/headwater"
+  "$work/headwater" edge nginx --origin http://headwater:8080 | diff - configs/deploy/compose/edge.conf || fail "edge.conf is not what headwater edge nginx prints"
 }
 
 # --- repro -------------------------------------------------------------------------

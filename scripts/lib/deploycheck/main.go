@@ -3,7 +3,13 @@
 // refers to something by name (a Service's or a probe's port, selectors, a mount's
 // volume) must find it. And a compose file without Docker.
 //
-//	deploycheck DIR COMPOSE-FILE
+// Then it runs the program as the manifests have their containers run it: with the same
+// arguments and environment, and with what their volumes hold. Ports, probes and the
+// image's user and volumes have to be those that are there, and nothing may be warned of.
+// It takes the ports of the manifests and asks at 192.0.2.1: give it a network of its own
+// (unshare -n) that has this address.
+//
+//	deploycheck DIR COMPOSE-FILE DOCKERFILE PROGRAM
 package main
 
 import (
@@ -15,6 +21,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -27,8 +34,8 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: deploycheck DIR COMPOSE-FILE")
+	if len(os.Args) != 5 {
+		fmt.Fprintln(os.Stderr, "usage: deploycheck DIR COMPOSE-FILE DOCKERFILE PROGRAM")
 		os.Exit(2)
 	}
 	m := manifests{}
@@ -36,8 +43,12 @@ func main() {
 	if len(problems) == 0 {
 		problems = m.check()
 	}
-	if err := checkCompose(os.Args[2]); err != nil {
+	server, err := checkCompose(os.Args[2])
+	if err != nil {
 		problems = append(problems, err)
+	}
+	if len(problems) == 0 {
+		problems = m.checkServed(server, os.Args[3], os.Args[4])
 	}
 	for _, p := range problems {
 		fmt.Fprintln(os.Stderr, p)
@@ -46,6 +57,24 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Printf("%d objects, %d of kinds that are not the API's own\n", m.objects, m.foreign)
+}
+
+// checkServed runs the program as each manifest has it.
+func (m *manifests) checkServed(server types.ServiceConfig, dockerfile, program string) (problems []error) {
+	im, err := readImage(dockerfile)
+	if err != nil {
+		return []error{err}
+	}
+	set, problems := m.ofSet(m.sets[0], im)
+	service, more := ofService(server, im)
+	problems = append(problems, more...)
+	for _, c := range []container{set, service} {
+		if _, ok := c.mounts[im.volume]; !ok {
+			problems = append(problems, fmt.Errorf("%s: nothing is mounted at the image's volume %s", c.what, im.volume))
+		}
+		problems = append(problems, c.serve(program)...)
+	}
+	return problems
 }
 
 // manifests are what a folder holds.
