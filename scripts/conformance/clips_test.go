@@ -21,6 +21,7 @@ type recipe struct {
 	rate          Rational // of pictures; 0: no video
 	bframes       int
 	x264          string // more parameters
+	video         string // more options
 	sound         int    // sampling rate; 0: no audio
 	audio         string // encoder and options; empty: AAC
 	samples       int64  // in an audio frame; 0: 1024
@@ -39,6 +40,8 @@ var (
 	pal   = &recipe{name: "pal", width: 426, height: 240, rate: Rational{25, 1}, sound: 48000}
 	hlg   = &recipe{name: "hlg", width: 320, height: 180, rate: Rational{25, 1}, bframes: 2, sound: 48000,
 		x264: ":transfer=arib-std-b67:colorprim=bt2020:colormatrix=bt2020nc"}
+	heavy = &recipe{name: "heavy", width: 320, height: 180, rate: Rational{30, 1}, sound: 44100,
+		x264: ":keyint=120:min-keyint=120", video: "-b:v 10M -maxrate 10M -bufsize 1M"} // a key frame each 4 s
 	sound  = &recipe{name: "sound", sound: 44100}
 	silent = &recipe{name: "silent", width: 320, height: 180, rate: Rational{25, 1}, bframes: 2}
 	mp3    = &recipe{name: "mp3", width: 320, height: 180, rate: Rational{30, 1}, sound: 44100,
@@ -70,6 +73,7 @@ func (r *recipe) make() (*Clip, error) {
 		args = append(args, "-frames:v", fmt.Sprint(clipSeconds*group), "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
 			"-b:v", "300k", "-maxrate", "300k", "-bufsize", "150k", "-threads", "1",
 			"-x264-params", fmt.Sprintf("keyint=%d:min-keyint=%d:scenecut=0:bframes=%d:b-adapt=0:force-cfr=1%s", group, group, r.bframes, r.x264))
+		args = append(args, strings.Fields(r.video)...)
 	}
 	if r.sound > 0 {
 		encoder := "-c:a aac -b:a 96k"

@@ -3,6 +3,8 @@
 package conformance
 
 import (
+	"bytes"
+	"slices"
 	"testing"
 	"time"
 )
@@ -44,15 +46,30 @@ func TestStreams(t *testing.T) {
 	}
 }
 
+// TestBytes: of groups of four seconds each is several segments, since their bytes are
+// bounded: they cannot all begin with key frames, and all else holds.
+func TestBytes(t *testing.T) {
+	t.Parallel()
+	rec := record(t, &Feed{Clip: heavy.ready(t)}, "HLS_MAX_SEGMENT_BYTES=1MiB")
+	result := Check(rec)
+	if broken := result.Broken(); !slices.Equal(slices.Sorted(slices.Values(broken)), []string{"mp4.starts-sync", "ts.starts-idr"}) {
+		t.Errorf("breaks %v:\n%s%s", broken, result, keep(rec))
+	}
+	lists := rec.Rendition("fmp4").Lists
+	if last := ParseMedia(lists[len(lists)-1].Body); len(last.Segments) < 6 || bytes.Contains(lists[len(lists)-1].Body, []byte("INDEPENDENT-SEGMENTS")) {
+		t.Errorf("not cut for its bytes:\n%s", lists[len(lists)-1].Body)
+	}
+}
+
 // record pushes a feed to its end and returns what was seen of it.
-func record(t *testing.T, feed *Feed) *Recording {
+func record(t *testing.T, feed *Feed, env ...string) *Recording {
 	t.Helper()
 	length := 24 * time.Second
 	if long {
 		length = 4 * time.Minute
 	}
 	const speed = 4
-	st := newStage(t, shortWindow, append(short, endSoon)...)
+	st := newStage(t, shortWindow, slices.Concat(short, []string{endSoon}, env)...)
 	st.rec.Rec.Whole = true
 	st.play(50 * time.Millisecond)
 	p := st.publish(feed, speed)
