@@ -229,8 +229,8 @@ func (m *manifests) checkPod(s appsv1.StatefulSet) (problems []error) {
 	return problems
 }
 
-// drain is shutdown.grace and some seconds more.
-const drain = 15
+// drain is shutdown.grace, the 8 s that the end may hang for then, and a little more.
+const drain = 20
 
 func hasPort(spec corev1.PodSpec, name string) bool {
 	return slices.ContainsFunc(spec.Containers, func(c corev1.Container) bool {

@@ -95,6 +95,9 @@ func ofService(s types.ServiceConfig, im *image) (c container, problems []error)
 			problems = append(problems, fmt.Errorf("%s: the image has no port %d", c.what, p.Target))
 		}
 	}
+	if s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) < drain*time.Second {
+		problems = append(problems, fmt.Errorf("%s: stop_grace_period is less than %d s", c.what, drain))
+	}
 	if !im.checked {
 		problems = append(problems, fmt.Errorf("%s: the image has no health check, which others wait for", c.what))
 	}
