@@ -31,6 +31,12 @@ type State struct {
 	Listed uint64 `json:"listed,omitempty"` // media sequence number behind the newest of Past
 	Broken bool   `json:"broken,omitempty"` // the segment with that number has a discontinuity
 	Epoch  string `json:"epoch,omitempty"`  // in its name
+
+	// Since is where the time in the playlists' media is to count from, at least, if there
+	// is no memory. Players that were at the stream when the memory was lost cannot tell
+	// that it began anew, where its discontinuity sequence number is what it was. They do
+	// not have to: the time has gone on as theirs has.
+	Since time.Time `json:"-"`
 }
 
 const (
@@ -282,8 +288,10 @@ func replaceFile(path string, b []byte) (err error) {
 func (m *Memory) start(n Name, now time.Time) (s State, goesOn bool) {
 	old, known := m.recall(n)
 	s.Sequence = uint64(max(now.Unix(), 0))
-	s.Discontinuity = discontinuityFloor(now)
+	floor, since := discontinuityFloor(now)
+	s.Discontinuity = floor
 	if !known {
+		s.Since = since
 		if m.damaged && now.Sub(m.opened) < sameLife { // there may have been a stream just now
 			s.Discontinuity += spareDiscontinuities
 			return s, true
@@ -317,9 +325,19 @@ func (s *State) recent(now time.Time) bool {
 	return -sameLife < age && age < sameLife
 }
 
+// floorUnit is how much later a stream has to begin anew without a memory to get another
+// discontinuity sequence number. A finer one would make them too high: hls.js keeps an
+// array indexed by them and walks through it at each playlist, which takes a browser
+// 0.3 ms at 10 000 and 80 ms at 3 000 000. And in low latency it does not find the way
+// from its last part to a list with another number that has nothing else it knows. With
+// a coarser one, media time would begin near its end in MPEG-TS, at 26.5 hours.
+const floorUnit = time.Hour
+
 // discontinuityFloor is where discontinuity sequence numbers begin without a memory:
-// at the ten minutes that 2026 has had so far. It rises, and it is small: players keep
-// arrays indexed by it, and some walk through them at each playlist.
-func discontinuityFloor(now time.Time) uint64 {
-	return uint64(max(0, now.Sub(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))/(10*time.Minute)))
+// at the units that 2026 has had so far. It rises, and it is small. since is when the
+// unit began.
+func discontinuityFloor(now time.Time) (floor uint64, since time.Time) {
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	units := max(0, now.Sub(begin)/floorUnit)
+	return uint64(units), begin.Add(units * floorUnit)
 }

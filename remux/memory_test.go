@@ -3,6 +3,7 @@ package remux
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -57,17 +58,91 @@ func TestStreamGoesOnOverARestart(t *testing.T) {
 	}
 }
 
+// Who loses the memory as well, and has the publisher back within a unit of the
+// discontinuity sequence, goes on with the time of the media as the wall clock does.
+func TestStreamGoesOnWithoutAMemory(t *testing.T) {
+	_, messages := testSource(t, 3)
+	life := func(name string, began time.Time, late uint32) *Segment {
+		t.Helper()
+		r := NewRegistry(DefaultOptions(), nil)
+		s := newStream(Name{"live", name}, DefaultOptions(), r.memory, began)
+		p := newPublisher(s, nil)
+		p.now = func() time.Time { return began.Add(time.Second) }
+		if err := s.attach(p, false); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range messages {
+			if err := p.Write(m.typ, m.ts+late, m.tag()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.Close()
+		return s.Index().Segments[0]
+	}
+	unit := time.Date(2027, 3, 4, 5, 0, 0, 0, time.UTC)
+	first := life("x", unit.Add(20*time.Second), 0)
+	for _, test := range []struct {
+		name  string
+		after time.Duration
+		late  uint32 // ms on the publisher's clock
+		want  time.Duration
+		anew  bool // there is a discontinuity
+	}{
+		{"its timestamps begin anew", 40 * time.Second, 0, 40 * time.Second, false},
+		{"its timestamps go on", 40 * time.Second, 40_000, 40 * time.Second, false},
+		{"it lasts until the next unit", floorUnit - 20*time.Second - time.Millisecond, 0, floorUnit - 20*time.Second - time.Millisecond, false},
+		{"the next unit", floorUnit - 20*time.Second, 0, -20 * time.Second, true},
+		{"its timestamps are high", 40 * time.Second, 7_200_000, 7200*time.Second - 21*time.Second, false},
+	} {
+		again := life(test.name, unit.Add(20*time.Second+test.after), test.late)
+		if got := again.Start + again.ahead - first.Start - first.ahead; got != test.want {
+			t.Errorf("%s: %v later, want %v", test.name, got, test.want)
+		}
+		if anew := again.DiscontinuitySequence != first.DiscontinuitySequence; anew != test.anew {
+			t.Errorf("%s: discontinuity sequence %d after %d", test.name, again.DiscontinuitySequence, first.DiscontinuitySequence)
+		}
+		for _, f := range []Format{FMP4, TS} {
+			// What is rendered has that time.
+			if moved, want := mediaTime(t, again, f)-mediaTime(t, first, f), test.want; moved != want {
+				t.Errorf("%s: format %d is %v later, want %v", test.name, f, moved, want)
+			}
+		}
+	}
+}
+
+// mediaTime reads when a segment's first video sample is decoded.
+func mediaTime(t *testing.T, s *Segment, f Format) time.Duration {
+	t.Helper()
+	render := s.renderFMP4
+	if f == TS {
+		render = s.renderTS
+	}
+	o, err := render("", &renderCounts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := o.Body
+	if f == FMP4 {
+		at := bytes.Index(b, []byte("tfdt")) + 8
+		return time.Duration(binary.BigEndian.Uint64(b[at:])) * time.Millisecond / 90
+	}
+	p := b[bytes.Index(b, []byte{0, 0, 1, 0xe0})+14:] // the DTS stands behind the PTS
+	ticks := int64(p[0]>>1&7)<<30 | int64(p[1])<<22 | int64(p[2]>>1)<<15 | int64(p[3])<<7 | int64(p[4]>>1)
+	return time.Duration(ticks) * time.Millisecond / 90
+}
+
 func TestMemorySurvivesDamageAndClocks(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "streams.json")
 	n := Name{"live", "x"}
 	now := time.Now()
+	floor, _ := discontinuityFloor(now)
 	for _, content := range []string{"", "{", "null", "[]", `{"live/x":{"sequence":"y"}}`} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		m := OpenMemory(path, slog.New(slog.DiscardHandler))
 		// A stream may have been there a moment ago, and players with it.
-		if s, goesOn := m.start(n, now); !goesOn || s.Sequence != uint64(now.Unix()) || s.Discontinuity <= discontinuityFloor(now) {
+		if s, goesOn := m.start(n, now); !goesOn || s.Sequence != uint64(now.Unix()) || s.Discontinuity <= floor {
 			t.Errorf("%q: %+v, %v", content, s, goesOn)
 		}
 		if _, goesOn := m.start(n, now.Add(2*sameLife)); goesOn {

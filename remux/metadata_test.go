@@ -107,12 +107,12 @@ func cues(t *testing.T, ix *Index) (all []cue) {
 			}
 			return o.Body
 		}
-		whole := eventCues(t, get(FMP4, segmentName(ix.epoch, s.Sequence, FMP4)), i)
+		whole := onClock(s, eventCues(t, get(FMP4, segmentName(ix.epoch, s.Sequence, FMP4)), i))
 		var parts []cue
 		broken := i+1 == len(ix.Segments) || ix.Segments[i+1].Discontinuity
 		for k, p := range s.Parts {
 			last := broken && k+1 == len(s.Parts) // it has what comes behind its end
-			in := eventCues(t, get(FMP4, partName(ix.epoch, p.Number)), i)
+			in := onClock(s, eventCues(t, get(FMP4, partName(ix.epoch, p.Number)), i))
 			for _, c := range in {
 				if c.at < p.Start || c.at >= p.Start+p.Duration && !last {
 					t.Errorf("%v is in the part from %v to %v", c, p.Start, p.Start+p.Duration)
@@ -121,7 +121,7 @@ func cues(t *testing.T, ix *Index) (all []cue) {
 			parts = append(parts, in...)
 		}
 		ts, listed := tsCues(t, get(TS, segmentName(ix.epoch, s.Sequence, TS)), i)
-		if !slices.Equal(whole, parts) || !slices.Equal(whole, ts) {
+		if ts = onClock(s, ts); !slices.Equal(whole, parts) || !slices.Equal(whole, ts) {
 			t.Errorf("segment %d: fMP4 has %v, its parts %v, TS %v", i, whole, parts, ts)
 		}
 		if listed != s.timed || len(ts) > 0 && !listed {
@@ -130,6 +130,14 @@ func cues(t *testing.T, ix *Index) (all []cue) {
 		all = append(all, whole...)
 	}
 	return all
+}
+
+// onClock returns a segment's cues at their times on the stream's clock.
+func onClock(s *Segment, cues []cue) []cue {
+	for i := range cues {
+		cues[i].at -= s.ahead
+	}
+	return cues
 }
 
 // with sends a message's body behind the first media message at or after a time.

@@ -147,7 +147,7 @@ func restoreStream(d *gob.Decoder, saved *savedStream, r *Registry, now time.Tim
 		return nil, errDamaged
 	}
 	s.remembered = t.held[len(t.held)-1]
-	t.initialize = s.remembered.init
+	t.initialize, t.ahead = s.remembered.init, s.remembered.ahead
 	s.config.Store(s.remembered.Config)
 	if saved.Metadata != nil {
 		s.log.setMetadata(saved.Metadata)
@@ -167,7 +167,7 @@ func (saved *savedSegment) restore(init *initSection) (*Segment, error) {
 		Sequence: saved.Sequence, Discontinuity: saved.Discontinuity, DiscontinuitySequence: saved.DiscontinuitySequence,
 		Independent: saved.Independent, Config: init.config, Start: saved.Start, Duration: saved.Duration,
 		ProgramTime: saved.ProgramTime, Bytes: saved.Bytes,
-		epoch: saved.Epoch, init: init, modified: saved.Modified, retiredAt: saved.Retired,
+		epoch: saved.Epoch, ahead: saved.Ahead, init: init, modified: saved.Modified, retiredAt: saved.Retired,
 		timed: saved.Timed, timedFrom: saved.TimedFrom, extra: saved.Extra, whole: saved.Whole,
 	}
 	payload := saved.Payload
@@ -199,7 +199,7 @@ func (saved *savedSegment) restore(init *initSection) (*Segment, error) {
 		}
 		s.Parts = append(s.Parts, &Part{
 			Number: p.Number, Independent: p.Independent, Start: p.Start, Duration: p.Duration,
-			epoch: p.Epoch, config: s.Config, videoEnd: p.VideoEnd, audioEnd: p.AudioEnd, modified: p.Modified,
+			epoch: p.Epoch, ahead: s.ahead, config: s.Config, videoEnd: p.VideoEnd, audioEnd: p.AudioEnd, modified: p.Modified,
 			video: video[:p.Video:p.Video], audio: audio[:p.Audio:p.Audio], metadata: s.metadata[p.MetadataFrom:tags:tags],
 		})
 		video, audio = video[p.Video:], audio[p.Audio:]

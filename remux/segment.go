@@ -24,7 +24,8 @@ type Segment struct {
 
 	epoch     string // in its name
 	init      *initSection
-	joint     *Joint // nil where no twin could begin
+	ahead     time.Duration // of the stream's clock, in what is rendered; see timeline
+	joint     *Joint        // nil where no twin could begin
 	modified  time.Time
 	video     []av.Sample
 	audio     []av.Sample
@@ -50,6 +51,7 @@ type Part struct {
 	Duration    time.Duration
 
 	epoch              string
+	ahead              time.Duration
 	config             *av.Config
 	video, audio       []av.Sample
 	videoEnd, audioEnd int64
@@ -68,6 +70,7 @@ func (p *Part) append(dst []byte) ([]byte, error) {
 		Audio:    p.audio,
 		AudioEnd: p.audioEnd,
 		Metadata: p.metadata,
+		Ahead:    p.ahead,
 	})
 }
 
@@ -128,6 +131,6 @@ func (s *Segment) renderTS(tag string, c *renderCounts) (*Object, error) {
 func (s *Segment) mpegts() *mpegts.Segment {
 	return &mpegts.Segment{
 		Config: s.Config, Sequence: s.Sequence, End: s.Start + s.Duration,
-		Video: s.video, Audio: s.audio, Timed: s.timed, Metadata: s.metadata,
+		Video: s.video, Audio: s.audio, Timed: s.timed, Metadata: s.metadata, Ahead: s.ahead,
 	}
 }

@@ -28,6 +28,8 @@ type timeline struct {
 	audioEnd      int64
 	wallAnchor    time.Time     // wall clock …
 	streamAnchor  time.Duration // … at this stream time
+	ahead         time.Duration // how much later than on the stream's clock all is that is rendered
+	since         time.Time     // what ahead is to make it count from; zero once it does. See State
 	broken        bool          // a discontinuity lies in front of the next segment
 	resumed       bool          // the first segment follows those of an earlier timeline
 	nextSequence  uint64
@@ -71,6 +73,7 @@ func (t *timeline) init(o Options, from State, goesOn bool, served *servedMark) 
 		nextSequence:  from.Sequence,
 		discontinuity: from.Discontinuity,
 		resumed:       goesOn,
+		since:         from.Since,
 		slow:          &slowTexts{},
 		served:        served,
 	}
@@ -202,6 +205,10 @@ func (t *timeline) lastEnd() time.Duration {
 }
 
 func (t *timeline) beginSegment(s av.Sample, at time.Duration, now time.Time) {
+	if !t.since.IsZero() {
+		t.ahead = max(0, now.Sub(t.since).Truncate(time.Millisecond)-at)
+		t.since = time.Time{}
+	}
 	if t.wallAnchor.IsZero() || t.broken {
 		t.wallAnchor, t.streamAnchor = now, at
 	}
@@ -225,6 +232,7 @@ func (t *timeline) beginSegment(s av.Sample, at time.Duration, now time.Time) {
 		Start:                 at,
 		ProgramTime:           t.wallAnchor.Add(at - t.streamAnchor),
 		epoch:                 t.epoch,
+		ahead:                 t.ahead,
 		init:                  t.initialize,
 	}
 	if n := len(t.held); n > 0 { // about as many samples as in the last one
@@ -271,6 +279,7 @@ func (t *timeline) endPart(at time.Duration, next *av.Sample, now time.Time) {
 		Start:       t.partStart,
 		Duration:    at - t.partStart,
 		epoch:       seg.epoch,
+		ahead:       seg.ahead,
 		config:      seg.Config,
 		video:       t.video[t.partVideo:len(t.video):len(t.video)],
 		audio:       t.audio[t.partAudio:len(t.audio):len(t.audio)],

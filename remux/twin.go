@@ -63,6 +63,7 @@ type Joint struct {
 	PartTarget    time.Duration `json:"part_target"`
 	Frame         time.Duration `json:"frame"` // distance of the last two pictures
 	Start         time.Duration `json:"start"` // on the stream's clock
+	Ahead         time.Duration `json:"ahead"` // how much later the playlists' media is
 	ProgramTime   time.Time     `json:"program_time"`
 	VideoEnd      int64         `json:"video_end"` // where the segment before ends on its tracks' clocks
 	AudioEnd      int64         `json:"audio_end"`
@@ -255,7 +256,7 @@ func (s *Stream) follow(j *Joint, c *clock) {
 	}, j.Tagged, &s.served)
 	t.epoch, t.borrowed, t.clock = j.Epoch, true, c
 	t.cutter.Frame = j.Frame
-	t.wallAnchor, t.streamAnchor = j.ProgramTime, j.Start
+	t.wallAnchor, t.streamAnchor, t.ahead = j.ProgramTime, j.Start, j.Ahead
 	t.nextPart, t.nextInit = j.Part, j.Init
 	t.timed, t.extra = j.Timed, j.Extra
 	if j.AudioNext != nil {
@@ -297,7 +298,7 @@ func (t *timeline) joint(seg *Segment, s av.Sample) *Joint {
 		Epoch: seg.epoch, Sequence: seg.Sequence, Discontinuity: seg.DiscontinuitySequence, Tagged: seg.Discontinuity,
 		Timed: t.timed, Extra: t.extra, Part: t.nextPart, InitEpoch: seg.init.epoch, Init: seg.init.number,
 		Target: t.cutter.Target, PartTarget: t.cutter.PartTarget, Frame: t.cutter.Frame,
-		Start: seg.Start, ProgramTime: seg.ProgramTime, VideoEnd: t.videoEnd, AudioEnd: t.audioEnd,
+		Start: seg.Start, Ahead: seg.ahead, ProgramTime: seg.ProgramTime, VideoEnd: t.videoEnd, AudioEnd: t.audioEnd,
 		Timestamp: uint32((seg.Start - lead.offset) / time.Millisecond),
 		first:     s.Frame,
 	}

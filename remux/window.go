@@ -29,7 +29,7 @@ import (
 
 // rendering is how segments, parts and initialization sections are made of frames. It
 // changes whenever their bytes do.
-const rendering = 1
+const rendering = 2
 
 // maxWindowBytes bounds the media in the file. Streams for which there is no room go on
 // with gaps.
@@ -80,6 +80,7 @@ type savedSegment struct {
 	Bytes                 int64
 
 	Epoch                  string
+	Ahead                  time.Duration
 	Init                   int // index
 	Modified, Retired      time.Time
 	Timed, TimedFrom       bool
@@ -208,7 +209,7 @@ func saveSegment(s *Segment, init int) savedSegment {
 	saved := savedSegment{
 		Sequence: s.Sequence, Discontinuity: s.Discontinuity, DiscontinuitySequence: s.DiscontinuitySequence,
 		Independent: s.Independent, Start: s.Start, Duration: s.Duration, ProgramTime: s.ProgramTime, Bytes: s.Bytes,
-		Epoch: s.epoch, Init: init, Modified: s.modified, Retired: s.retiredAt,
+		Epoch: s.epoch, Ahead: s.ahead, Init: init, Modified: s.modified, Retired: s.retiredAt,
 		Timed: s.timed, TimedFrom: s.timedFrom, Extra: s.extra, Whole: s.whole,
 		Parts: make([]savedPart, len(s.Parts)), Payload: make([]byte, 0, s.Bytes),
 	}

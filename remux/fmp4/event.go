@@ -17,6 +17,7 @@ const emsgLen = 12 + 4 + 8 + 4 + 4 + len(id3Scheme)
 type events struct {
 	fragment uint32 // its sequence number
 	samples  []av.Sample
+	ahead    int64 // added to their times
 }
 
 // measure returns how many bytes they take.
@@ -41,7 +42,7 @@ func (e *events) append(dst []byte) []byte {
 		s := &e.samples[i]
 		dst = appendFullBox(dst, emsgLen+len(s.Data), "emsg", 1, 0)
 		dst = be.AppendUint32(dst, videoTimescale)
-		dst = be.AppendUint64(dst, uint64(s.Time))
+		dst = be.AppendUint64(dst, uint64(s.Time+e.ahead))
 		dst = be.AppendUint32(dst, unknownDuration)
 		dst = be.AppendUint32(dst, e.fragment<<12|uint32(i)&0xfff)
 		dst = append(dst, id3Scheme...)

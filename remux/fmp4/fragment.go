@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"headwater/remux/av"
 )
@@ -18,12 +19,13 @@ import (
 // before ended joins it exactly.
 type Fragment struct {
 	Config   *av.Config
-	Sequence uint32      // counts the fragments of a stream, from 1 (mfhd sequence_number)
-	Video    []av.Sample // times on a 90 kHz clock; may be empty
-	VideoEnd int64       // decode time of the video sample after the last
-	Audio    []av.Sample // times on the track's Timescale; may be empty
-	AudioEnd int64       // time of the audio sample after the last
-	Metadata []av.Sample // an ID3 tag each, times on a 90 kHz clock; may be empty
+	Sequence uint32        // counts the fragments of a stream, from 1 (mfhd sequence_number)
+	Video    []av.Sample   // times on a 90 kHz clock; may be empty
+	VideoEnd int64         // decode time of the video sample after the last
+	Audio    []av.Sample   // times on the track's Timescale; may be empty
+	AudioEnd int64         // time of the audio sample after the last
+	Metadata []av.Sample   // an ID3 tag each, times on a 90 kHz clock; may be empty
+	Ahead    time.Duration // added to all times, in whole milliseconds
 }
 
 // ErrEmpty says that a fragment has no sample of any track. There is no such
@@ -53,15 +55,18 @@ func AppendFragment(dst []byte, f *Fragment) ([]byte, error) {
 	if len(f.Audio) > 0 && (f.Config == nil || f.Config.Audio == nil) {
 		return dst, errors.New("audio samples without an audio track")
 	}
-	video := run{id: videoTrackID, samples: f.Video, end: f.VideoEnd}
+	video := run{id: videoTrackID, samples: f.Video, end: f.VideoEnd, ahead: ticks(f.Ahead, videoTimescale)}
 	audio := run{id: audioTrackID, samples: f.Audio, end: f.AudioEnd}
+	if len(f.Audio) > 0 {
+		audio.ahead = ticks(f.Ahead, f.Config.Audio.Timescale)
+	}
 	if err := video.measure(); err != nil {
 		return dst, fmt.Errorf("measure video: %w", err)
 	}
 	if err := audio.measure(); err != nil {
 		return dst, fmt.Errorf("measure audio: %w", err)
 	}
-	events := events{fragment: f.Sequence, samples: f.Metadata}
+	events := events{fragment: f.Sequence, samples: f.Metadata, ahead: video.ahead}
 	emsgs, err := events.measure()
 	if err != nil {
 		return dst, fmt.Errorf("measure metadata: %w", err)
@@ -82,4 +87,9 @@ func AppendFragment(dst []byte, f *Fragment) ([]byte, error) {
 	dst = appendBox(dst, mdat, "mdat")
 	dst = video.appendPayload(dst)
 	return audio.appendPayload(dst), nil
+}
+
+// ticks returns a time in ticks of a track's clock.
+func ticks(d time.Duration, timescale int64) int64 {
+	return d.Milliseconds() * timescale / 1000
 }

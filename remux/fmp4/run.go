@@ -38,6 +38,7 @@ type run struct {
 	id      uint32
 	samples []av.Sample
 	end     int64 // decode time of the sample after the last
+	ahead   int64 // added to the decode time
 
 	// set by measure
 	bytes    int    // payload
@@ -154,7 +155,7 @@ func (r *run) appendTraf(dst []byte, offset int) []byte {
 	dst = appendBox(dst, r.trafLen(), "traf")
 	dst = r.appendTfhd(dst)
 	dst = appendFullBox(dst, tfdtLen, "tfdt", 1, 0)
-	dst = be.AppendUint64(dst, uint64(r.samples[0].Time))
+	dst = be.AppendUint64(dst, uint64(r.samples[0].Time+r.ahead))
 	return r.appendTrun(dst, offset)
 }
 

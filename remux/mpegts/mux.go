@@ -34,6 +34,8 @@ type muxer struct {
 	pcr   int64 // the last one written
 	start int64 // the first one
 	end   int64 // all are below
+
+	ahead int64 // added to all times as they are written
 }
 
 func newMuxer(w packetWriter, p program, s *Segment, start time.Duration) muxer {
@@ -43,6 +45,7 @@ func newMuxer(w packetWriter, p program, s *Segment, start time.Duration) muxer 
 		video:    videoQueue{track: p.video, rest: s.Video},
 		metadata: metadataQueue{rest: s.Metadata},
 		start:    ticks(int64(start), int64(time.Second)),
+		ahead:    ticks(int64(s.Ahead), int64(time.Second)),
 	}
 	m.video.shift = m.video.shiftFor(s.Video)
 	m.w.counters[patStream] = uint8(s.Sequence & 15)
@@ -92,7 +95,8 @@ func (m *muxer) writeVideo() {
 	q := &m.video
 	pcr := m.clock(videoStream, q.dts)
 	dts := q.decodeTime()
-	header := pes{streamID: streamIDVideo, payload: q.unit.size, pts: max(q.pts, dts) + Offset, dts: dts + Offset}
+	dts += Offset + m.ahead
+	header := pes{streamID: streamIDVideo, payload: q.unit.size, pts: max(q.pts+Offset+m.ahead, dts), dts: dts}
 	if m.begin(videoStream, &header, pcr, q.unit.key) {
 		q.unit.write(&m.w)
 	}
@@ -101,7 +105,8 @@ func (m *muxer) writeVideo() {
 func (m *muxer) writeAudio() {
 	q := &m.audio
 	pcr := m.clock(audioStream, q.pts)
-	header := pes{streamID: q.format.streamID, payload: q.size, pts: q.pts + Offset, dts: q.pts + Offset}
+	pts := q.pts + Offset + m.ahead
+	header := pes{streamID: q.format.streamID, payload: q.size, pts: pts, dts: pts}
 	if m.begin(audioStream, &header, pcr, m.program.video == nil) {
 		q.write(&m.w)
 	}
@@ -112,7 +117,8 @@ func (m *muxer) writeMetadata(before int64) {
 	q := &m.metadata
 	for ; q.ok && q.pts < before; q.advance() {
 		pcr := m.clock(metadataStream, q.pts)
-		header := pes{streamID: streamIDPrivate, payload: len(q.data), pts: q.pts + Offset, dts: q.pts + Offset}
+		pts := q.pts + Offset + m.ahead
+		header := pes{streamID: streamIDPrivate, payload: len(q.data), pts: pts, dts: pts}
 		if m.begin(metadataStream, &header, pcr, false) {
 			m.w.write(q.data)
 		}
@@ -144,14 +150,14 @@ func (m *muxer) clock(st stream, t int64) int64 {
 		return noPCR
 	}
 	m.pcr = t
-	return (t + pcrOffset) & timestampMask
+	return (t + pcrOffset + m.ahead) & timestampMask
 }
 
 // advanceClock writes the PCRs that are due before a next one at t.
 func (m *muxer) advanceClock(t int64) {
 	for t-m.pcr > interval {
 		m.pcr += interval
-		m.w.clock(m.program.clockStream(), (m.pcr+pcrOffset)&timestampMask)
+		m.w.clock(m.program.clockStream(), (m.pcr+pcrOffset+m.ahead)&timestampMask)
 	}
 }
 

@@ -21,6 +21,7 @@ type Segment struct {
 	Timed    bool          // the PMT has a stream of metadata, with or without samples in this segment
 	Metadata []av.Sample   // an ID3 tag each, Time on 90 kHz, not before the segment's first DTS; may be empty
 	End      time.Duration // DTS of the first sample of the next segment: the PCR runs on up to here
+	Ahead    time.Duration // added to all that is written
 }
 
 // maxDuration bounds how long a clock AppendSegment writes for samples that are

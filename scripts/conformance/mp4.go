@@ -69,6 +69,11 @@ func (i *MP4Init) Track(handler string) *MP4Track {
 	return nil
 }
 
+// milliseconds returns a time on the track's clock in ms.
+func (t *MP4Track) milliseconds(at uint64) int64 {
+	return int64(at*1000+uint64(t.Timescale)/2) / int64(t.Timescale)
+}
+
 func (i *MP4Init) fail(format string, args ...any) {
 	i.Problems = append(i.Problems, Problem{"mp4.init", 0, fmt.Sprintf(format, args...)})
 }

@@ -74,13 +74,41 @@ func (v *view) decodeTimes(n *renditionView) (times []int64) {
 			for _, run := range e.mp4.Runs(video.ID) {
 				at := run.Time
 				for _, s := range run.Samples {
-					times = append(times, int64(at*1000+uint64(video.Timescale)/2)/int64(video.Timescale))
+					times = append(times, video.milliseconds(at)-n.ahead)
 					at += uint64(s.Duration)
 				}
 			}
 		}
 	}
 	return times
+}
+
+// ahead is how many ms later than the publisher's clock that of a rendition in fMP4 is.
+// Where the server knows nothing of the stream it begins when the wall clock's hour did,
+// so that players who do find it as if it had gone on.
+func (v *view) ahead(n *renditionView) int64 {
+	const hour = 3_600_000
+	all := v.firstSession(n)
+	if len(all) == 0 || !all[0].known() || all[0].mp4 == nil {
+		return 0
+	}
+	track, video := all[0].init.Track("vide"), true
+	if track == nil {
+		track, video = all[0].init.Track("soun"), false
+	}
+	sent := v.published(video, 0)
+	if track == nil || len(sent) == 0 {
+		return 0
+	}
+	runs := all[0].mp4.Runs(track.ID)
+	if len(runs) == 0 {
+		return 0
+	}
+	first := track.milliseconds(runs[0].Time)
+	if first >= hour {
+		return 0
+	}
+	return max(0, first-sent[0])
 }
 
 // published are the times of the first session's frames of one kind; pictures

@@ -253,9 +253,8 @@ func (n *renditionView) partTimes(e *entry, p Part) (last, end int64, ok bool) {
 		return 0, 0, false
 	}
 	run := runs[len(runs)-1]
-	scale := func(t uint64) int64 { return int64(t*1000+uint64(track.Timescale)/2) / int64(track.Timescale) }
 	tail := run.Samples[len(run.Samples)-1]
-	return scale(run.End() - uint64(tail.Duration)), scale(run.End()), true
+	return track.milliseconds(run.End()-uint64(tail.Duration)) - n.ahead, track.milliseconds(run.End()) - n.ahead, true
 }
 
 // sentAt is when the first frame of a kind at or behind a time was published in

@@ -27,6 +27,7 @@ type renditionView struct {
 	entries []*entry // by media sequence number
 	inits   map[string]*MP4Init
 	parts   map[string]*MP4 // by path
+	ahead   int64           // of the publisher's clock, ms; fMP4 alone
 }
 
 // state is one media playlist as it was answered.
@@ -55,7 +56,9 @@ type entry struct {
 func newView(rec *Recording) *view {
 	v := &view{rec: rec}
 	for _, n := range rec.Renditions {
-		v.renditions = append(v.renditions, newRenditionView(n))
+		r := newRenditionView(n)
+		r.ahead = v.ahead(r)
+		v.renditions = append(v.renditions, r)
 	}
 	for _, m := range rec.Multis {
 		if m.OK() {
