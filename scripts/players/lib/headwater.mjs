@@ -1,5 +1,5 @@
 // The server under test, on free ports of 127.0.0.1.
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -39,6 +39,8 @@ export async function serve (binary, env = {}) {
       await within(20000, 'the server hands over', (async () => { while (!handed()) await sleep(20) })())
       successor = Number(handed()[1])
     },
+    /** Removes what it keeps in its folder. */
+    forget: async () => { for (const name of await readdir(data)) await rm(join(data, name), { recursive: true }) },
     /** Starts it again, where it was and with what it left behind. */
     async again () {
       ({ process: p } = await listen(binary, env, data, address))

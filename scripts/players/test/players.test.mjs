@@ -97,8 +97,8 @@ function starved ({ first, last, busy }, { rate }) {
     (busy || last.waits.some(rested) || (rate && last.dropped - first.dropped > rate / 2) || late.every(e => e.playing && e.at < 1000))
 }
 
-/** What holds for every player and every stream. */
-function assertPlays ({ states, said, first, last }, shape) {
+/** What holds for every player and every stream. A player that is sparse shows some pictures of each second at least. */
+function assertPlays ({ states, said, first, last }, shape, sparse = false) {
   assert.deepEqual(last.errors.filter(e => !begins(e)), [], 'the player reports errors')
   assert.deepEqual(last.waits.filter(w => !rested(w)), [], 'playback was interrupted')
   assert.deepEqual(said, [], 'the browser reports errors')
@@ -114,11 +114,12 @@ function assertPlays ({ states, said, first, last }, shape) {
   assert.deepEqual([last.width, last.height], [shape.width, shape.height])
   assert.equal(last.corrupted, 0)
   const frames = last.frames - first.frames
-  assert.ok(frames > 0.8 * shape.rate * real, `${frames} pictures in ${real} s`)
+  const least = sparse ? 1 : 0.8 * shape.rate
+  assert.ok(frames > least * real, `${frames} pictures in ${real} s`)
 }
 
 /** Plays and says how; repeats what the machine had no time for. */
-async function plays (t, kind, path, shape, options) {
+async function plays (t, kind, path, shape, options, sparse) {
   let seen
   for (let attempt = 1; attempt <= 3; attempt++) {
     seen = await watch(kind, origin.url(path), options)
@@ -126,7 +127,7 @@ async function plays (t, kind, path, shape, options) {
     t.diagnostic(`attempt ${attempt}: ${seen.last.waits.length} interruptions, ${seen.last.dropped} pictures dropped, this process ${Math.round(seen.worst)} ms late`)
   }
   t.diagnostic(`latency ${seen.last.latency ?? '-'} s, ${seen.last.frames} pictures, ${seen.last.dropped} dropped, buffered ${JSON.stringify(seen.last.buffered)}`)
-  assertPlays(seen, shape)
+  assertPlays(seen, shape, sparse)
 }
 
 /**
@@ -140,8 +141,9 @@ const players = [
   { name: 'Shaka, fMP4 with low latency', kind: 'shaka', ext: 'm3u8', streams: 'video av1_opus', more: 'ntsc film audio av1_aac', options: { streaming: { lowLatencyMode: true } } },
   { name: 'Shaka, fMP4', kind: 'shaka', ext: 'm3u8', streams: '', more: 'film' },
   { name: 'Shaka, MPEG-TS', kind: 'shaka', ext: 'ts.m3u8', streams: 'audio', more: 'ntsc film video' },
-  // It may begin at a part that is no key frame, and shows few pictures then.
-  { name: 'video.js, fMP4 with low latency', kind: 'videojs', ext: 'm3u8', streams: 'ntsc', more: 'film audio video', todo: true },
+  // It begins in the middle of the newest segment, and puts the initialization section in front of each part until a
+  // playlist has two that are new to it: after one the browser drops all up to the next key frame. Sound and time go on.
+  { name: 'video.js, fMP4 with low latency', kind: 'videojs', ext: 'm3u8', streams: 'ntsc', more: 'film audio video', sparse: true },
   { name: 'video.js, fMP4', kind: 'videojs', ext: 'm3u8', streams: 'av1_aac', more: 'film av1_opus', options: { llhls: false } },
   { name: 'video.js, MPEG-TS', kind: 'videojs', ext: 'ts.m3u8', streams: 'film', more: 'ntsc audio video' },
   { name: 'the browser itself, fMP4', kind: 'native', ext: 'm3u8', streams: '', more: '' }
@@ -150,8 +152,8 @@ const players = [
 const ALL = Boolean(process.env.PLAYERS_ALL)
 
 const cases = [
-  ...players.flatMap(({ name, kind, ext, streams, more, options, todo }) =>
-    ['av', ...`${streams} ${ALL ? more : ''}`.split(' ').filter(Boolean)].map(stream => ({ name: `${name}: ${stream}`, kind, path: `${stream}.${ext}`, options, todo }))),
+  ...players.flatMap(({ name, kind, ext, streams, more, options, sparse }) =>
+    ['av', ...`${streams} ${ALL ? more : ''}`.split(' ').filter(Boolean)].map(stream => ({ name: `${name}: ${stream}`, kind, path: `${stream}.${ext}`, options, sparse }))),
   { name: 'mpegts.js, FLV', kind: 'flv', path: 'av.flv' },
   { name: 'mpegts.js without stash, FLV', kind: 'flv', path: 'av.flv', options: { enableStashBuffer: false } },
   { name: 'mpegts.js, FLV over a WebSocket', kind: 'flv', path: 'av.flv', options: { socket: true } },
@@ -164,11 +166,11 @@ const cases = [
 const shapeOf = stream => SHAPES[stream] ?? { ...ENHANCED[stream], sound: true }
 
 describe('players', { concurrency: 3 }, () => {
-  for (const { name, kind, path, options, todo } of cases) {
-    test(name, { timeout: 150000, todo }, async t => {
+  for (const { name, kind, path, options, sparse } of cases) {
+    test(name, { timeout: 150000 }, async t => {
       const can = kind !== 'native' || await inTab(tab => tab.evaluate(() => window.canPlay('application/vnd.apple.mpegurl')))
       if (!can) return t.skip('this browser does not play HLS by itself')
-      await plays(t, kind, `/live/${path}`, shapeOf(path.split('.')[0]), options)
+      await plays(t, kind, `/live/${path}`, shapeOf(path.split('.')[0]), options, sparse)
     })
   }
   for (const [name, { codecs, ...shape }] of Object.entries(ENHANCED)) {
@@ -202,7 +204,7 @@ test('clocks that wrap', { timeout: 150000 }, async t => {
     for (const [i, seen] of all.entries()) {
       t.diagnostic(`${wrapping[i].name}: ${JSON.stringify(seen.last.buffered)}`)
       assert.ok(seen.last.time - seen.first.time > WATCH, wrapping[i].name)
-      assertPlays(seen, SHAPES.film)
+      assertPlays(seen, SHAPES.film, wrapping[i].sparse)
     }
     return
   }

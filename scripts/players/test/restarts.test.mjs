@@ -187,4 +187,37 @@ describe('restarts', { concurrency: 3 }, () => {
       }
     })
   }
+
+  // It cannot know then that there was anybody: the media's time has to go on by itself.
+  test('the server is killed and loses its data', { timeout: 120000 }, async t => {
+    const origin = await serve(binary)
+    const publisher = keepPushing(files.av, origin.publish('x'))
+    const list = readPlaylist(origin.url('/live/x/ts/index.m3u8'))
+    const tab = await open(browser, page.url)
+    try {
+      await until(30000, () => list.segments.size >= 3, () => `three segments: ${origin.log()}`)
+      for (const { name, path, options } of viewers) await tab.play(name, 'hls', origin.url(path), options)
+      for (const { name } of viewers) await playsOn(tab, name)
+      const before = Math.max(...list.segments.keys())
+      const killed = Date.now()
+      await origin.kill()
+      await origin.forget()
+      await origin.again()
+      await until(30000, () => Math.max(...list.segments.keys()) > before, () => `the playlist goes on: ${JSON.stringify([...list.segments])}`)
+      await Promise.all(viewers.map(async ({ name }) => {
+        const stood = await tab.state(name)
+        const state = await playsOn(tab, name, 20000)
+        t.diagnostic(`${name}: plays on within ${Date.now() - killed} ms, errors ${summary(state)}, latency ${state.latency} s`)
+        assert.ok(state.time > stood.time)
+        assert.deepEqual(fatal(state), [])
+      }))
+      assert.equal(tab.loads(), 1, 'the page was loaded again')
+      await list.close()
+      assert.deepEqual(list.wrong, [])
+      assert.equal(list.ended, false)
+    } finally {
+      await Promise.all([tab.close(), publisher.close(), list.close()])
+      await origin.close()
+    }
+  })
 })
