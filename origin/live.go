@@ -165,7 +165,7 @@ func startable(ctx context.Context, s *remux.Stream, hold time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, max(hold, 10*time.Millisecond))
 	defer cancel()
 	cursor := s.NewCursor()
-	var room [1]*av.Frame
+	var room [1]av.Frame
 	_, err := cursor.Next(ctx, room[:])
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

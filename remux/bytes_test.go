@@ -31,8 +31,8 @@ func TestSegmentBytes(t *testing.T) {
 		if seg.Bytes > o.MaxSegmentBytes || seg.Bytes < o.MaxSegmentBytes*8/10 {
 			t.Errorf("segment %d has %d bytes", i, seg.Bytes)
 		}
-		if key := i%2 == 0; seg.Independent != key || seg.video[0].Key != key {
-			t.Errorf("segment %d begins with a key frame: %v", i, seg.video[0].Key)
+		if key := i%2 == 0; seg.Independent != key || seg.video.frames[0].key != key {
+			t.Errorf("segment %d begins with a key frame: %v", i, seg.video.frames[0].key)
 		}
 	}
 	if ix.Target != 5*time.Second {
@@ -100,8 +100,8 @@ func TestStallAtAHighRate(t *testing.T) {
 	}
 	more(48)
 	cursor := s.p.Stream().NewCursor()
-	var one [1]*av.Frame
-	room := make([]*av.Frame, 500)
+	var one [1]av.Frame
+	room := make([]av.Frame, 500)
 	if b := cursor.Take(one[:]); len(b.Frames) != 1 || b.Frames[0].DTS != 0 {
 		t.Fatalf("begins with %+v", b)
 	}

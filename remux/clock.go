@@ -203,7 +203,7 @@ func (c *clock) end() time.Duration {
 	return last + frame
 }
 
-// sampleClock places a track's frames on the track's own clock (av.Sample.Time).
+// sampleClock places a track's frames on the track's own clock (av.Frame.Time).
 type sampleClock struct {
 	track *av.Track
 	begun bool

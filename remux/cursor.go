@@ -20,7 +20,7 @@ type Cursor struct {
 // Batch is what a Cursor has not returned before.
 type Batch struct {
 	// Frames is the beginning of the buffer that was passed in.
-	Frames []*av.Frame
+	Frames []av.Frame
 	// Skipped says that frames are missing in front of this batch because the
 	// reader was too slow for them.
 	Skipped bool
@@ -36,7 +36,7 @@ func (s *Stream) NewCursor() Cursor { return Cursor{stream: s, log: &s.log} }
 // Next waits for at least one frame and returns as many as there are and fit into
 // buf. It fails with io.EOF when the stream has ended and all is read, or with the
 // context's error.
-func (c *Cursor) Next(ctx context.Context, buf []*av.Frame) (Batch, error) {
+func (c *Cursor) Next(ctx context.Context, buf []av.Frame) (Batch, error) {
 	for {
 		seen := c.log.head.Load()
 		b := c.Take(buf)
@@ -53,7 +53,7 @@ func (c *Cursor) Next(ctx context.Context, buf []*av.Frame) (Batch, error) {
 }
 
 // Take returns what there is without waiting.
-func (c *Cursor) Take(buf []*av.Frame) Batch {
+func (c *Cursor) Take(buf []av.Frame) Batch {
 	c.stream.Touch()
 	l := c.log
 	l.mu.Lock()
@@ -76,7 +76,7 @@ func (c *Cursor) Take(buf []*av.Frame) Batch {
 	}
 	n := 0
 	for ; n < len(buf) && c.next < l.next; n++ {
-		buf[n], _ = l.at(c.next)
+		buf[n] = l.at(c.next)
 		c.next++
 	}
 	more := c.next < l.next
@@ -91,8 +91,8 @@ func (c *Cursor) lags(l *log) bool {
 	if c.next == l.next {
 		return false
 	}
-	f, before := l.at(c.next)
-	newest, _ := l.at(l.next - 1)
+	dts, before := l.when(c.next)
+	newest, _ := l.when(l.next - 1)
 	o := &c.stream.options
-	return newest.DTS-f.DTS > o.MaxLag || l.bytes-before > uint64(o.MaxLagBytes)
+	return newest-dts > o.MaxLag || l.bytes-before > uint64(o.MaxLagBytes)
 }

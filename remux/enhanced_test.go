@@ -346,7 +346,7 @@ func TestCursorPassesEnhancedTagsThrough(t *testing.T) {
 	for _, c := range enhanced {
 		t.Run(c.name, func(t *testing.T) {
 			messages := fixture(t, c.name)
-			frames := slices.DeleteFunc(watch(t, messages), func(f *av.Frame) bool {
+			frames := slices.DeleteFunc(watch(t, messages), func(f av.Frame) bool {
 				extra := f.Kind == av.Data // colours and ends of sequences come along, as they were
 				if extra && !slices.ContainsFunc(messages, func(m rtmpMessage) bool { return bytes.Equal(m.body, flv.Body(f.Tag)) }) {
 					t.Error("a message that the encoder has not sent")
@@ -380,11 +380,11 @@ func TestCursorPassesEnhancedTagsThrough(t *testing.T) {
 
 // watch publishes messages and returns the frames that a viewer reads who has been
 // there from the beginning.
-func watch(t *testing.T, messages []rtmpMessage) (frames []*av.Frame) {
+func watch(t *testing.T, messages []rtmpMessage) (frames []av.Frame) {
 	t.Helper()
 	p := publish(t, NewRegistry(DefaultOptions(), nil), "x", nil)
 	c := p.Stream().NewCursor()
-	var room [64]*av.Frame
+	var room [64]av.Frame
 	for _, m := range messages {
 		if err := p.Write(m.typ, m.ts, m.tag()); err != nil {
 			t.Fatal(err)
@@ -449,7 +449,7 @@ func role(m rtmpMessage) (header, frame, key bool) {
 func TestTracksInOneMessage(t *testing.T) {
 	plain := fixture(t, "h264_aac_opus")
 	_, want := mainTracks(t, plain)
-	frames := slices.DeleteFunc(watch(t, shareMessages(plain)), func(f *av.Frame) bool { return f.Kind == av.Data })
+	frames := slices.DeleteFunc(watch(t, shareMessages(plain)), func(f av.Frame) bool { return f.Kind == av.Data })
 	if len(frames) != len(want) {
 		t.Fatalf("%d frames, want %d", len(frames), len(want))
 	}

@@ -115,8 +115,8 @@ func (p *Publisher) extra(number uint8, m message, timestamp uint32) {
 	}
 	x.last = m.dts
 	flv.Seal(m.tag, m.typ, wireTime(m.dts))
-	f := av.Frame{Kind: m.kind, Key: key, DTS: m.dts, CTS: m.cts, Config: x.config, Tag: m.tag, Data: m.packet.Data}
-	x.to.log.append(f, begins, p.stream.options.Window, p.stream.options.MaxBytes/maxExtras)
+	f := av.Frame{Kind: m.kind, Key: key, Start: begins, DTS: m.dts, CTS: m.cts, Config: x.config, Tag: m.tag, Data: m.packet.Data}
+	x.to.log.append(&f, p.stream.options.Window, p.stream.options.MaxBytes/maxExtras)
 }
 
 func (p *Publisher) extraIntake(k av.Kind, number uint8) *extraIntake {

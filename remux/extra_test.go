@@ -55,13 +55,13 @@ func TestExtraTracks(t *testing.T) {
 
 // watchExtra publishes messages and returns what a viewer reads who looks at the
 // first extra track from its beginning.
-func watchExtra(t *testing.T, r *Registry, messages []rtmpMessage) (s *Stream, frames []*av.Frame) {
+func watchExtra(t *testing.T, r *Registry, messages []rtmpMessage) (s *Stream, frames []av.Frame) {
 	t.Helper()
 	p := publish(t, r, "x", nil)
 	defer p.Close()
 	s = p.Stream()
 	var cursor *Cursor
-	var room [64]*av.Frame
+	var room [64]av.Frame
 	for _, m := range messages {
 		if err := p.Write(m.typ, m.ts, m.tag()); err != nil {
 			t.Fatal(err)
@@ -115,7 +115,7 @@ func TestExtraTracksGoOn(t *testing.T) {
 	if d := after[len(after)-1].DTS - 2*length; d < -200*time.Millisecond || d > 200*time.Millisecond {
 		t.Errorf("ends at %v, and again at %v", length, after[len(after)-1].DTS)
 	}
-	if !slices.IsSortedFunc(after, func(a, b *av.Frame) int { return int(a.DTS - b.DTS) }) {
+	if !slices.IsSortedFunc(after, func(a, b av.Frame) int { return int(a.DTS - b.DTS) }) {
 		t.Error("time goes back")
 	}
 }

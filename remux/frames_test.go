@@ -15,8 +15,8 @@ func TestFrames(t *testing.T) {
 	publish(t, r, "x", messages)
 	ix := r.Stream(Name{"live", "x"}).Index()
 	want := 0
-	for _, s := range ix.samples() {
-		want += len(s.video) + len(s.audio)
+	for _, s := range ix.stretches() {
+		want += s.video.len() + s.audio.len()
 	}
 	got, breaks := 0, 0
 	last := map[av.Kind]time.Duration{}

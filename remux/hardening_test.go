@@ -88,7 +88,7 @@ func TestMonth(t *testing.T) {
 	s.p.now = func() time.Time { return now }
 	began := now
 	cursor := s.p.Stream().NewCursor()
-	var room [8]*av.Frame
+	var room [8]av.Frame
 	next := int64(start)
 	var last *Segment
 	for at := int64(start); at < start+30*24*3600*1000; at += step {
@@ -132,7 +132,7 @@ func TestTinyFrames(t *testing.T) {
 	held, target := 0, time.Duration(0)
 	index := s.p.Stream().Index()
 	for _, seg := range index.held {
-		held += len(seg.video)
+		held += seg.video.len()
 		target += seg.Duration
 	}
 	// Three target durations have to be there, whatever they cost.

@@ -14,7 +14,7 @@ type position struct {
 }
 
 // log holds a stream's newest frames in order of arrival, numbered from 0. One
-// goroutine appends; cursors copy pointers out of it.
+// goroutine appends; cursors copy frames out of it.
 type log struct {
 	head Watch[position]
 
@@ -35,20 +35,32 @@ type log struct {
 // block is frames that are allocated, and so let go, together: one pointer for the
 // garbage collector to follow, and one place in memory to fetch, for all of them.
 type block struct {
-	frames [blockFrames]av.Frame
+	pack
+	room struct { // of pack
+		configs [1]*av.Config
+		memory  [7][]byte
+		frames  [blockFrames]packed
+	}
 	before [blockFrames]uint64 // bytes of all frames appended before
 }
 
-const blockFrames = 16
+const blockFrames = 32
 
-// append adds a frame and returns where it is; start says that a new viewer can begin
-// with it. Those above maxBytes in all are let go, and now and then those older than
-// keep.
-func (l *log) append(f av.Frame, start bool, keep time.Duration, maxBytes int64) *av.Frame {
+// newBlock returns a block whose first frames are missing.
+func newBlock(missing uint64) *block {
+	b := &block{}
+	b.pack = pack{b.room.configs[:0], b.room.memory[:0], b.room.frames[:missing]}
+	return b
+}
+
+// append adds a frame; f.Start says that a new viewer can begin with it. Those above
+// maxBytes in all are let go, and now and then those older than keep.
+func (l *log) append(f *av.Frame, keep time.Duration, maxBytes int64) {
 	l.mu.Lock()
 	b, i := l.place(l.next)
-	b.frames[i], b.before[i] = f, l.bytes
-	if start {
+	b.before[i] = l.bytes
+	b.add(f)
+	if f.Start {
 		l.start, l.startOK = l.next, true
 	}
 	l.next++
@@ -60,7 +72,6 @@ func (l *log) append(f av.Frame, start bool, keep time.Duration, maxBytes int64)
 	l.notify()
 	l.mu.Unlock()
 	l.head.Store(position{next: next})
-	return &b.frames[i]
 }
 
 // place returns where frame n, the next one, goes.
@@ -72,7 +83,7 @@ func (l *log) place(n uint64) (b *block, i uint64) {
 	if held := n/blockFrames - l.first/blockFrames; held == uint64(len(l.ring)) {
 		l.grow()
 	}
-	b = &block{}
+	b = newBlock(i)
 	*l.slot(n), l.last = b, b
 	return b, i
 }
@@ -81,15 +92,15 @@ func (l *log) place(n uint64) (b *block, i uint64) {
 // those of which no byte lies behind the given number.
 func (l *log) evict(oldest time.Duration, bytes uint64) {
 	for l.first < l.next-1 {
-		f, before := l.at(l.first)
-		if f.DTS >= oldest && before >= bytes {
+		dts, before := l.when(l.first)
+		if dts >= oldest && before >= bytes {
 			break
 		}
 		if l.first++; l.first%blockFrames == 0 {
 			*l.slot(l.first - 1) = nil
 		}
 	}
-	_, l.gone = l.at(l.first)
+	_, l.gone = l.when(l.first)
 	if l.start < l.first {
 		l.startOK = false
 	}
@@ -131,10 +142,13 @@ func (l *log) setMetadata(tag []byte) {
 	l.metadata = tag
 }
 
-// at returns frame n, which is held, and the bytes of all frames before it.
-func (l *log) at(n uint64) (f *av.Frame, before uint64) {
+// at returns frame n, which is held.
+func (l *log) at(n uint64) av.Frame { return l.block(n).at(int(n % blockFrames)) }
+
+// when returns the DTS of frame n, which is held, and the bytes of all frames before it.
+func (l *log) when(n uint64) (dts time.Duration, before uint64) {
 	b, i := l.block(n), n%blockFrames
-	return &b.frames[i], b.before[i]
+	return b.frames[i].dts, b.before[i]
 }
 
 func (l *log) block(n uint64) *block { return *l.slot(n) }

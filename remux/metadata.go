@@ -68,8 +68,7 @@ func (t *timeline) annotate(at time.Duration, tag []byte) (dropped bool) {
 	if dropped = len(t.metadata) >= maxMetadataWaiting; dropped {
 		t.metadata = t.metadata[1:]
 	}
-	f := &av.Frame{Kind: av.Data, DTS: at, Data: tag}
-	t.metadata = append(t.metadata, av.Sample{Frame: f, Time: scale(at, metadataTimescale)})
+	t.metadata = append(t.metadata, av.Frame{Kind: av.Data, DTS: at, Time: scale(at, metadataTimescale), Data: tag})
 	return dropped
 }
 
@@ -81,7 +80,7 @@ const forever time.Duration = math.MaxInt64
 
 // takeMetadata moves the tags before a stream time into the open segment, and
 // returns them. What came before the segment began is moved up to its beginning.
-func (t *timeline) takeMetadata(before time.Duration) []av.Sample {
+func (t *timeline) takeMetadata(before time.Duration) []av.Frame {
 	seg, first := t.open, len(t.open.metadata)
 	for len(t.metadata) > 0 && t.metadata[0].DTS < before {
 		s := t.metadata[0]

@@ -193,7 +193,7 @@ func TestMetadata(t *testing.T) {
 	log := &p.Stream().log
 	n := 0
 	for i := log.first; i < log.next; i++ {
-		if f, _ := log.at(i); f.Kind == av.Data && bytes.Contains(f.Tag, []byte("onTextData")) {
+		if f := log.at(i); f.Kind == av.Data && bytes.Contains(f.Tag, []byte("onTextData")) {
 			n++
 		}
 	}

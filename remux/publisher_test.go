@@ -187,7 +187,7 @@ func TestCursorReadsWhatWasSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := r.Stream(Name{"live", "x"}).NewCursor()
-	var room [64]*av.Frame
+	var room [64]av.Frame
 	var out bytes.Buffer
 	out.Write(flv.FileHeader(true, true))
 	var config *av.Config
@@ -310,7 +310,7 @@ func TestExpire(t *testing.T) {
 		t.Error("an ended stream is kept for ever")
 	}
 	late := s.NewCursor()
-	if _, err := late.Next(t.Context(), make([]*av.Frame, 1)); err != io.EOF {
+	if _, err := late.Next(t.Context(), make([]av.Frame, 1)); err != io.EOF {
 		t.Errorf("cursor on an ended stream: %v, want EOF", err)
 	}
 }
@@ -324,7 +324,7 @@ func TestSlowCursorSkips(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := p.Stream().NewCursor()
-	var room [64]*av.Frame
+	var room [64]av.Frame
 	offset := uint32(0)
 	for round := range 6 {
 		for _, m := range messages {
@@ -350,7 +350,7 @@ func TestSlowCursorSkips(t *testing.T) {
 		t.Errorf("skipped %v to kind %d, key %v; want a video key frame", b.Skipped, f.Kind, f.Key)
 	}
 	l := &p.Stream().log
-	newest, _ := l.at(l.next - 1)
+	newest := l.at(l.next - 1)
 	if behind := newest.DTS - b.Frames[0].DTS; behind > 2200*time.Millisecond { // audio outlasts video a little
 		t.Errorf("resumes %v behind the live edge", behind)
 	}
@@ -538,7 +538,7 @@ func TestParametersChange(t *testing.T) {
 	}
 	var video int
 	for _, s := range ix.Segments {
-		video += len(s.video)
+		video += s.video.len()
 	}
 	if video != 120+100 {
 		t.Errorf("%d pictures in HLS, want 220", video)
@@ -646,7 +646,7 @@ func TestLateTrackOverlapsNothing(t *testing.T) {
 		if _, err := part.append(nil); err != nil {
 			t.Errorf("part %d: %v", part.Number, err)
 		}
-		if !slices.IsSortedFunc(part.video, func(a, b av.Sample) int { return int(a.Time - b.Time) }) {
+		if !slices.IsSortedFunc(part.video.frames, func(a, b packed) int { return int(a.time - b.time) }) {
 			t.Errorf("part %d: pictures go back", part.Number)
 		}
 	}
@@ -676,7 +676,7 @@ func TestHole(t *testing.T) {
 			if seg.Duration > ix.Target+500*time.Millisecond {
 				t.Errorf("hole of %d ms: segment %d has %v, target %v", hole, seg.Sequence, seg.Duration, ix.Target)
 			}
-			for i, v := range seg.video {
+			for i, v := range seg.video.all() {
 				if v.DTS < seg.Start || v.DTS >= seg.Start+seg.Duration {
 					t.Errorf("hole of %d ms: picture %d of segment %d lies outside", hole, i, seg.Sequence)
 				}

@@ -326,11 +326,11 @@ func (s *Segment) size(f Format) int {
 		return n
 	}
 	n := 220 * len(s.Parts)
-	for _, v := range s.video {
-		n += len(v.Data) + 16
+	for i := range s.video.frames {
+		n += int(s.video.frames[i].data) + 16
 	}
-	for _, a := range s.audio {
-		n += len(a.Data) + 4
+	for i := range s.audio.frames {
+		n += int(s.audio.frames[i].data) + 4
 	}
 	for _, m := range s.metadata {
 		n += len(m.Data) + 62
@@ -345,18 +345,18 @@ func (ix *Index) frameRate() float64 {
 	var intervals int
 	var length time.Duration
 	c := ix.newest().Config
-	var last *av.Frame
+	var last *packed
 	for _, s := range ix.Segments {
 		if s.Discontinuity || s.Config != c {
 			last = nil
 		}
-		if n := len(s.video); n > 0 && s.Config == c {
+		if n := s.video.len(); n > 0 && s.Config == c {
 			if last == nil {
-				intervals, last = intervals-1, s.video[0].Frame
+				intervals, last = intervals-1, &s.video.frames[0]
 			}
 			intervals += n
-			length += s.video[n-1].DTS - last.DTS
-			last = s.video[n-1].Frame
+			length += s.video.last().dts - last.dts
+			last = s.video.last()
 		}
 	}
 	if c.Video == nil || length <= 0 {

@@ -84,13 +84,13 @@ func (s *Stream) Report() Report {
 	s.mu.Unlock()
 	ix := s.Index()
 	r.HLS = ix.report()
-	samples := ix.samples()
-	r.KeyFrames = keyFrames(samples)
-	if len(samples) > 0 {
+	held := ix.stretches()
+	r.KeyFrames = keyFrames(held)
+	if len(held) > 0 {
 		r.LastPart = ix.modified
 	}
 	if r.Phase == Live && time.Since(ix.modified) < stalled {
-		r.Bitrate, r.FrameRate = rates(samples)
+		r.Bitrate, r.FrameRate = rates(held)
 		r.AVOffset = s.log.offset()
 	}
 	return r
@@ -146,42 +146,43 @@ func (ix *Index) report() HLSReport {
 
 // stretch is media without a discontinuity in it.
 type stretch struct {
-	video, audio []av.Sample
+	video, audio *pack
 	broken       bool // a discontinuity lies in front of it
 }
 
-// samples returns all media that is held, oldest first.
-func (ix *Index) samples() []stretch {
+// stretches returns all media that is held, oldest first.
+func (ix *Index) stretches() []stretch {
 	all := make([]stretch, 0, len(ix.held)+8)
 	for _, s := range ix.held {
-		all = append(all, stretch{s.video, s.audio, s.Discontinuity})
+		all = append(all, stretch{&s.video, &s.audio, s.Discontinuity})
 	}
 	if ix.Open != nil {
 		for i, p := range ix.Open.Parts {
-			all = append(all, stretch{p.video, p.audio, i == 0 && ix.Open.Discontinuity})
+			all = append(all, stretch{&p.video, &p.audio, i == 0 && ix.Open.Discontinuity})
 		}
 	}
 	return all
 }
 
 func keyFrames(all []stretch) (k KeyFrames) {
-	var last *av.Frame
+	var last *packed
 	for _, s := range all {
 		if s.broken {
 			last = nil
 		}
-		for _, v := range s.video {
-			if !v.Key {
+		for i := range s.video.frames {
+			v := &s.video.frames[i]
+			if !v.key {
 				continue
 			}
 			if last != nil {
-				k.Last = v.DTS - last.DTS
+				k.Last = v.dts - last.dts
 				k.Max = max(k.Max, k.Last)
 				if k.Min == 0 || k.Last < k.Min {
 					k.Min = k.Last
 				}
 			}
-			last = v.Frame
+			last = v
 		}
 	}
 	return k
@@ -194,15 +195,16 @@ func rates(all []stretch) (bits, pictures float64) {
 	var bytes, frames int
 	for _, s := range slices.Backward(all) {
 		older := true
-		for _, samples := range [][]av.Sample{s.video, s.audio} {
-			for _, f := range samples {
-				if f.DTS <= newest-recently {
+		for _, track := range []*pack{s.video, s.audio} {
+			for i := range track.frames {
+				f := &track.frames[i]
+				if f.dts <= newest-recently {
 					continue
 				}
 				older = false
-				oldest = min(oldest, f.DTS)
-				bytes += len(f.Tag)
-				if f.Kind == av.Video {
+				oldest = min(oldest, f.dts)
+				bytes += int(f.size)
+				if f.kind == av.Video {
 					frames++
 				}
 			}
@@ -222,9 +224,9 @@ func rates(all []stretch) (bits, pictures float64) {
 
 func newestDTS(all []stretch) (newest time.Duration) {
 	for _, s := range slices.Backward(all) {
-		for _, samples := range [][]av.Sample{s.video, s.audio} {
-			if n := len(samples); n > 0 {
-				newest = max(newest, samples[n-1].DTS)
+		for _, track := range []*pack{s.video, s.audio} {
+			if track.len() > 0 {
+				newest = max(newest, track.last().dts)
 			}
 		}
 		if newest > 0 {
@@ -238,13 +240,13 @@ func newestDTS(all []stretch) (newest time.Duration) {
 // before them, in the mean of the newest seconds.
 func (l *log) offset() *time.Duration {
 	var sum time.Duration
-	n, video := 0, (*av.Frame)(nil)
+	n, video := 0, time.Duration(-1)
 	for _, f := range l.newest(recently) {
 		switch {
-		case f.Kind == av.Video:
-			video = f
-		case f.Kind == av.Audio && video != nil:
-			sum += f.DTS - video.DTS
+		case f.kind == av.Video:
+			video = f.dts
+		case f.kind == av.Audio && video >= 0:
+			sum += f.dts - video
 			n++
 		}
 	}
@@ -259,17 +261,17 @@ func (l *log) offset() *time.Duration {
 const maxNewest = 2048
 
 // newest returns the frames of the last while, in order of arrival.
-func (l *log) newest(while time.Duration) []*av.Frame {
+func (l *log) newest(while time.Duration) []packed {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.next == l.first {
 		return nil
 	}
-	last, _ := l.at(l.next - 1)
-	var frames []*av.Frame
+	last, _ := l.when(l.next - 1)
+	var frames []packed
 	for n := l.next; n > l.first && len(frames) < maxNewest; n-- {
-		f, _ := l.at(n - 1)
-		if last.DTS-f.DTS > while {
+		f := l.block(n - 1).frames[(n-1)%blockFrames]
+		if last-f.dts > while {
 			break
 		}
 		frames = append(frames, f)

@@ -172,37 +172,35 @@ func (saved *savedSegment) restore(init *initSection) (*Segment, error) {
 	}
 	payload := saved.Payload
 	var err error
-	take := func(kind av.Kind, samples []savedSample) []av.Sample {
+	take := func(kind av.Kind, samples []savedSample) []av.Frame {
 		frames := make([]av.Frame, len(samples))
-		all := make([]av.Sample, len(samples))
 		for i, f := range samples {
 			if f.Length < 0 || f.Length > len(payload) {
 				err = errDamaged
 				return nil
 			}
-			frames[i] = av.Frame{Kind: kind, Key: f.Key, DTS: f.DTS, CTS: f.CTS, Time: f.Time, Config: s.Config, Data: payload[:f.Length:f.Length]}
-			all[i] = av.Sample{Frame: &frames[i], Time: f.Time}
+			frames[i] = av.Frame{Kind: kind, Key: f.Key, DTS: f.DTS, CTS: f.CTS, Time: f.Time, Config: s.Config, Data: payload[:f.Length]}
 			payload = payload[f.Length:]
 		}
-		return all
+		return frames
 	}
-	s.video, s.audio, s.metadata = take(av.Video, saved.Video), take(av.Audio, saved.Audio), take(av.Data, saved.Metadata)
+	s.video, s.audio, s.metadata = packOf(take(av.Video, saved.Video)), packOf(take(av.Audio, saved.Audio)), take(av.Data, saved.Metadata)
 	if err != nil {
 		return nil, err
 	}
-	video, audio := s.video, s.audio
+	video, audio := 0, 0 // of those that have come
 	for _, p := range saved.Parts {
 		tags := p.MetadataFrom + p.Metadata
-		if p.Video < 0 || p.Video > len(video) || p.Audio < 0 || p.Audio > len(audio) ||
+		if p.Video < 0 || p.Video > s.video.len()-video || p.Audio < 0 || p.Audio > s.audio.len()-audio ||
 			p.MetadataFrom < 0 || p.MetadataFrom > tags || tags > len(s.metadata) {
 			return nil, errDamaged
 		}
 		s.Parts = append(s.Parts, &Part{
 			Number: p.Number, Independent: p.Independent, Start: p.Start, Duration: p.Duration,
 			epoch: p.Epoch, ahead: s.ahead, config: s.Config, videoEnd: p.VideoEnd, audioEnd: p.AudioEnd, modified: p.Modified,
-			video: video[:p.Video:p.Video], audio: audio[:p.Audio:p.Audio], metadata: s.metadata[p.MetadataFrom:tags:tags],
+			video: s.video.slice(video, video+p.Video), audio: s.audio.slice(audio, audio+p.Audio), metadata: s.metadata[p.MetadataFrom:tags:tags],
 		})
-		video, audio = video[p.Video:], audio[p.Audio:]
+		video, audio = video+p.Video, audio+p.Audio
 	}
 	return s, nil
 }

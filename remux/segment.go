@@ -27,12 +27,12 @@ type Segment struct {
 	ahead     time.Duration // of the stream's clock, in what is rendered; see timeline
 	joint     *Joint        // nil where no twin could begin
 	modified  time.Time
-	video     []av.Sample
-	audio     []av.Sample
-	metadata  []av.Sample // ID3 tags
-	timed     bool        // MPEG-TS lists a stream of them
-	timedFrom bool        // and did not before: a discontinuity there
-	extra     uint64      // discontinuities that only MPEG-TS has had, that one counted
+	video     pack
+	audio     pack
+	metadata  []av.Frame // ID3 tags
+	timed     bool       // MPEG-TS lists a stream of them
+	timedFrom bool       // and did not before: a discontinuity there
+	extra     uint64     // discontinuities that only MPEG-TS has had, that one counted
 	fmp4, ts  lazy
 	retiredAt time.Time // owned by the timeline: when it left the playlist
 	whole     bool      // owned by the timeline: a playlist has had its EXTINF
@@ -40,7 +40,7 @@ type Segment struct {
 
 // cost is the memory that a segment takes, about.
 func (s *Segment) cost() int64 {
-	return s.Bytes + frameCost*int64(len(s.video)+len(s.audio)+len(s.metadata))
+	return s.Bytes + frameCost*int64(s.video.len()+s.audio.len()+len(s.metadata))
 }
 
 // Part is a slice of a segment short enough for low latency.
@@ -53,9 +53,9 @@ type Part struct {
 	epoch              string
 	ahead              time.Duration
 	config             *av.Config
-	video, audio       []av.Sample
+	video, audio       pack
 	videoEnd, audioEnd int64
-	metadata           []av.Sample
+	metadata           []av.Frame
 	modified           time.Time
 	object             lazy
 }
@@ -65,9 +65,9 @@ func (p *Part) append(dst []byte) ([]byte, error) {
 	return fmp4.AppendFragment(dst, &fmp4.Fragment{
 		Config:   p.config,
 		Sequence: uint32(p.Number) + 1, // from 1
-		Video:    p.video,
+		Video:    p.video.all(),
 		VideoEnd: p.videoEnd,
-		Audio:    p.audio,
+		Audio:    p.audio.all(),
 		AudioEnd: p.audioEnd,
 		Metadata: p.metadata,
 		Ahead:    p.ahead,
@@ -109,7 +109,7 @@ func (s *Segment) renderFMP4(tag string, c *renderCounts) (*Object, error) {
 		c.segments.Add(1)
 		// Fragment headers come to some 300 bytes a part and 16 a sample, and tags
 		// have 62 in front of them.
-		body := make([]byte, 0, int(s.Bytes)+16*(len(s.video)+len(s.audio))+64*len(s.metadata)+512*len(s.Parts))
+		body := make([]byte, 0, int(s.Bytes)+16*(s.video.len()+s.audio.len())+64*len(s.metadata)+512*len(s.Parts))
 		var err error
 		for _, p := range s.Parts {
 			if body, err = p.append(body); err != nil {
@@ -131,6 +131,6 @@ func (s *Segment) renderTS(tag string, c *renderCounts) (*Object, error) {
 func (s *Segment) mpegts() *mpegts.Segment {
 	return &mpegts.Segment{
 		Config: s.Config, Sequence: s.Sequence, End: s.Start + s.Duration,
-		Video: s.video, Audio: s.audio, Timed: s.timed, Metadata: s.metadata, Ahead: s.ahead,
+		Video: s.video.all(), Audio: s.audio.all(), Timed: s.timed, Metadata: s.metadata, Ahead: s.ahead,
 	}
 }

@@ -39,10 +39,10 @@ func sound(t *testing.T, codec, fourCC, rate, layout string, from, to uint32) (m
 
 // listen publishes messages and the end of the session, and returns the frames of sound
 // that a reader of tags gets.
-func listen(t *testing.T, p *Publisher, messages []rtmpMessage) (frames []*av.Frame) {
+func listen(t *testing.T, p *Publisher, messages []rtmpMessage) (frames []av.Frame) {
 	t.Helper()
 	cursor := p.Stream().NewCursor()
-	var room [100]*av.Frame
+	var room [100]av.Frame
 	take := func() {
 		for _, f := range cursor.Take(room[:]).Frames {
 			if f.Kind == av.Audio {
@@ -204,7 +204,7 @@ func TestAllChanges(t *testing.T) {
 				if s.Discontinuity {
 					n++
 				}
-				pictures, frames = pictures+len(s.video), frames+len(s.audio)
+				pictures, frames = pictures+s.video.len(), frames+s.audio.len()
 			}
 			if n != 1 {
 				t.Errorf("%d discontinuities", n)
@@ -290,14 +290,14 @@ func TestAACChanges(t *testing.T) {
 			ix := p.Stream().Index()
 			frames, pictures, breaks := 0, 0, 0
 			for i, seg := range ix.Segments {
-				frames, pictures = frames+len(seg.audio), pictures+len(seg.video)
+				frames, pictures = frames+seg.audio.len(), pictures+seg.video.len()
 				if seg.Discontinuity {
 					breaks++
 				}
 				if i > 0 && seg.Start > ix.Segments[i-1].Start+ix.Segments[i-1].Duration+50*time.Millisecond {
 					t.Errorf("a hole in front of %v", seg.Start)
 				}
-				for _, a := range seg.audio {
+				for _, a := range seg.audio.all() {
 					if a.Config != seg.Config {
 						t.Errorf("sound at %v with other parameters than its segment", a.DTS)
 					}

@@ -192,16 +192,14 @@ func (s *Stream) end(now time.Time) {
 // is still shown HLS goes on with that, and takes pictures alone.
 func (s *Stream) append(f av.Frame, at int64, start bool, shown *av.Config, now func() time.Time) {
 	f.Time, f.Start = at, start
-	frame := s.log.append(f, start, s.options.Window, s.options.MaxBytes)
+	s.log.append(&f, s.options.Window, s.options.MaxBytes)
 	switch {
 	case f.Kind == av.Data, f.Kind == av.Audio && shown != nil:
 		return
 	case shown != nil:
-		own := f
-		own.Config = shown
-		frame = &own
+		f.Config = shown
 	}
-	if s.timeline.push(av.Sample{Frame: frame, Time: at}, now) {
+	if s.timeline.push(&f, now) {
 		s.publish(now(), false)
 	}
 }

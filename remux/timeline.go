@@ -18,7 +18,7 @@ type timeline struct {
 	config  *av.Config // of the samples pushed last
 
 	open          *Segment
-	video, audio  []av.Sample   // of open, which gets them when it ends
+	video, audio  pack          // of open, which gets them when it ends
 	openBytes     int64         // likewise
 	partVideo     int           // first video sample of the open part in video
 	partAudio     int           // and audio
@@ -42,9 +42,9 @@ type timeline struct {
 	soundNext sampleClock // where its sound ends, as far as it is placed
 	borrowed  bool        // epoch is a twin's
 
-	metadata []av.Sample // tags that wait for their part, oldest first
-	timed    bool        // there has been one
-	extra    uint64      // discontinuities that only MPEG-TS has had
+	metadata []av.Frame // tags that wait for their part, oldest first
+	timed    bool       // there has been one
+	extra    uint64     // discontinuities that only MPEG-TS has had
 
 	held   []*Segment // oldest first; replaced, never changed in place
 	listed int        // held[listed:] is in the playlist
@@ -100,7 +100,7 @@ func (t *timeline) state(now time.Time) State {
 
 // push adds a sample and reports whether the index has changed. Few samples need to
 // know the time.
-func (t *timeline) push(s av.Sample, now func() time.Time) bool {
+func (t *timeline) push(s *av.Frame, now func() time.Time) bool {
 	changed := false
 	if t.config != s.Config {
 		if t.config != nil {
@@ -118,12 +118,12 @@ func (t *timeline) push(s av.Sample, now func() time.Time) bool {
 func (t *timeline) drain(now func() time.Time) bool {
 	changed := false
 	for s, ok := t.sorter.Pop(); ok; s, ok = t.sorter.Pop() {
-		changed = t.place(s, now) || changed
+		changed = t.place(&s, now) || changed
 	}
 	return changed
 }
 
-func (t *timeline) place(s av.Sample, now func() time.Time) bool {
+func (t *timeline) place(s *av.Frame, now func() time.Time) bool {
 	moved := false
 	for cut := t.cutter.Late(s); cut != hls.Continue; cut = t.cutter.Late(s) {
 		t.cutBeforeLast(cut, now())
@@ -139,10 +139,10 @@ func (t *timeline) place(s av.Sample, now func() time.Time) bool {
 		return hole || moved
 	case hls.NewSegment:
 		at := now()
-		t.endSegment(t.cutter.At(), &s, at)
+		t.endSegment(t.cutter.At(), s, at)
 		t.beginSegment(s, t.cutter.At(), at)
 	case hls.NewPart:
-		t.endPart(t.cutter.At(), &s, now())
+		t.endPart(t.cutter.At(), s, now())
 		t.partStart, t.partKey = t.cutter.At(), s.Key && (s.Kind == av.Video || s.Config.Video == nil)
 	}
 	t.add(s)
@@ -152,19 +152,19 @@ func (t *timeline) place(s av.Sample, now func() time.Time) bool {
 // cutBeforeLast ends the open part, or segment, in front of its last picture, which
 // begins the next.
 func (t *timeline) cutBeforeLast(cut hls.Cut, now time.Time) {
-	at, n := t.cutter.At(), len(t.video)-1
-	last := t.video[n]
-	t.video = t.video[:n:n]
+	at, n := t.cutter.At(), t.video.len()-1
+	last := t.video.at(n)
+	t.video = t.video.slice(0, n)
 	if cut == hls.NewSegment {
 		t.openBytes -= int64(len(last.Tag))
 		t.endSegment(at, &last, now)
-		t.beginSegment(last, at, now)
-		t.add(last)
+		t.beginSegment(&last, at, now)
+		t.add(&last)
 		return
 	}
 	t.endPart(at, &last, now)
 	t.partStart, t.partKey = at, last.Key
-	t.video = append(t.video, last)
+	t.video.add(&last)
 }
 
 // breakOff ends the open segment where its samples end; a discontinuity follows.
@@ -190,11 +190,11 @@ func (t *timeline) abandon(now time.Time) bool {
 func (t *timeline) lastEnd() time.Duration {
 	least := t.partStart
 	end := least + time.Millisecond
-	if n := len(t.video); n > t.partVideo {
-		least = t.video[n-1].DTS
+	if t.video.len() > t.partVideo {
+		least = t.video.last().dts
 		end = least + t.cutter.Frame
-	} else if n := len(t.audio); n > t.partAudio { // a part of sound alone ends with its sound
-		last, track := t.audio[n-1], t.open.Config.Audio
+	} else if n := t.audio.len(); n > t.partAudio { // a part of sound alone ends with its sound
+		last, track := t.audio.at(n-1), t.open.Config.Audio
 		length := time.Duration(track.Samples(last.Data)) * time.Second / time.Duration(track.Timescale)
 		end = max(end, last.DTS+length)
 	}
@@ -204,7 +204,7 @@ func (t *timeline) lastEnd() time.Duration {
 	return max(end, least+time.Millisecond)
 }
 
-func (t *timeline) beginSegment(s av.Sample, at time.Duration, now time.Time) {
+func (t *timeline) beginSegment(s *av.Frame, at time.Duration, now time.Time) {
 	if !t.since.IsZero() {
 		t.ahead = max(0, now.Sub(t.since).Truncate(time.Millisecond)-at)
 		t.since = time.Time{}
@@ -235,9 +235,9 @@ func (t *timeline) beginSegment(s av.Sample, at time.Duration, now time.Time) {
 		ahead:                 t.ahead,
 		init:                  t.initialize,
 	}
-	if n := len(t.held); n > 0 { // about as many samples as in the last one
-		t.video = make([]av.Sample, 0, len(t.held[n-1].video)+8)
-		t.audio = make([]av.Sample, 0, len(t.held[n-1].audio)+8)
+	if n := len(t.held); n > 0 { // about as many as in the last one
+		t.video.frames = make([]packed, 0, t.held[n-1].video.len()+8)
+		t.audio.frames = make([]packed, 0, t.held[n-1].audio.len()+8)
 	}
 	t.open.joint = t.joint(t.open, s)
 	t.nextSequence++
@@ -248,30 +248,30 @@ func (t *timeline) beginSegment(s av.Sample, at time.Duration, now time.Time) {
 // add puts a sample into the open part. Where a track's last part ended at a
 // guess and the next samples turn out to begin before that, they are moved up: on a
 // track's clock nothing overlaps.
-func (t *timeline) add(s av.Sample) {
+func (t *timeline) add(s *av.Frame) {
 	t.openBytes += int64(len(s.Tag))
 	if s.Kind == av.Video {
-		t.video = append(t.video, moveUp(s, t.video[t.partVideo:], t.videoEnd))
+		t.video.addFrom(s, t.partVideo, t.videoEnd)
 		return
 	}
 	t.soundNext.begun, t.soundNext.next = true, s.Time+int64(s.Config.Audio.Samples(s.Data))
-	t.audio = append(t.audio, moveUp(s, t.audio[t.partAudio:], t.audioEnd))
+	t.audio.addFrom(s, t.partAudio, t.audioEnd)
 }
 
-// moveUp returns s no earlier than what its part has of the track, or where the part
-// before ended.
-func moveUp(s av.Sample, part []av.Sample, end int64) av.Sample {
-	if n := len(part); n > 0 {
-		end = part[n-1].Time
+// addFrom adds a frame to a part that begins with frame from, no earlier than what the
+// part has of the track, or where the part before ended.
+func (p *pack) addFrom(s *av.Frame, from int, end int64) {
+	if p.len() > from {
+		end = p.last().time
 	}
-	s.Time = max(s.Time, end)
-	return s
+	p.add(s)
+	p.last().time = max(s.Time, end)
 }
 
 // endPart closes the open part at a stream time; next is the sample behind it,
 // nil at the end. A part that a single picture makes longer than parts may be (4.4.4.9)
 // is said to be as long as they may: its segment says the rest when it is complete.
-func (t *timeline) endPart(at time.Duration, next *av.Sample, now time.Time) {
+func (t *timeline) endPart(at time.Duration, next *av.Frame, now time.Time) {
 	seg := t.open
 	p := &Part{
 		Number:      t.nextPart,
@@ -281,28 +281,28 @@ func (t *timeline) endPart(at time.Duration, next *av.Sample, now time.Time) {
 		epoch:       seg.epoch,
 		ahead:       seg.ahead,
 		config:      seg.Config,
-		video:       t.video[t.partVideo:len(t.video):len(t.video)],
-		audio:       t.audio[t.partAudio:len(t.audio):len(t.audio)],
+		video:       t.video.slice(t.partVideo, t.video.len()),
+		audio:       t.audio.slice(t.partAudio, t.audio.len()),
 	}
 	if t.cutter.PartTarget > 0 {
 		p.Duration = min(p.Duration, t.cutter.PartTarget)
 	}
-	if n := len(p.video); n > 0 {
+	if p.video.len() > 0 {
 		guess := scale(at, seg.Config.Video.Timescale)
-		p.videoEnd = t.trackEnd(av.Video, p.video[n-1].Time, guess, next)
+		p.videoEnd = t.trackEnd(av.Video, p.video.last().time, guess, next)
 		t.videoEnd = p.videoEnd
 	}
-	if n := len(p.audio); n > 0 {
-		last := p.audio[n-1]
+	if n := p.audio.len(); n > 0 {
+		last := p.audio.at(n - 1)
 		p.audioEnd = t.trackEnd(av.Audio, last.Time, last.Time+int64(seg.Config.Audio.Samples(last.Data)), next)
 		t.audioEnd = p.audioEnd
 	}
-	t.partVideo, t.partAudio = len(t.video), len(t.audio)
+	t.partVideo, t.partAudio = t.video.len(), t.audio.len()
 	if next == nil {
 		at = forever // nothing comes behind it that could hold a tag
 	}
 	p.metadata = t.takeMetadata(at)
-	if len(p.video)+len(p.audio) > 0 {
+	if p.video.len()+p.audio.len() > 0 {
 		p.modified = now
 		seg.Parts = append(seg.Parts, p)
 		t.nextPart++
@@ -311,7 +311,7 @@ func (t *timeline) endPart(at time.Duration, next *av.Sample, now time.Time) {
 
 // trackEnd is where a track's last sample in a part ends: where its next one
 // begins if that is known, else the guess.
-func (t *timeline) trackEnd(k av.Kind, last, guess int64, next *av.Sample) int64 {
+func (t *timeline) trackEnd(k av.Kind, last, guess int64, next *av.Frame) int64 {
 	end := guess
 	if next != nil && next.Kind == k {
 		end = next.Time
@@ -321,17 +321,17 @@ func (t *timeline) trackEnd(k av.Kind, last, guess int64, next *av.Sample) int64
 	return max(end, last+1)
 }
 
-func (t *timeline) endSegment(at time.Duration, next *av.Sample, now time.Time) {
+func (t *timeline) endSegment(at time.Duration, next *av.Frame, now time.Time) {
 	if t.open == nil {
 		return
 	}
 	t.endPart(at, next, now)
 	seg := t.open
 	seg.video, seg.audio, seg.Bytes = t.video, t.audio, t.openBytes
-	t.open, t.video, t.audio, t.openBytes = nil, nil, nil, 0
+	t.open, t.video, t.audio, t.openBytes = nil, pack{}, pack{}, 0
 	seg.Duration = at - seg.Start
 	seg.modified = now
-	seg.Independent = seg.Independent || len(seg.video) == 0 // sound needs no key frame
+	seg.Independent = seg.Independent || seg.video.len() == 0 // sound needs no key frame
 	t.listMetadata(seg)
 	held := make([]*Segment, 0, len(t.held)+1)
 	held = append(append(held, t.held...), seg)

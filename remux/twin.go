@@ -72,7 +72,7 @@ type Joint struct {
 	Timestamp     uint32        `json:"timestamp"`  // of the first frame, as it came
 	Hash          string        `json:"hash"`       // of its payload
 
-	first *av.Frame
+	first []byte // its payload
 }
 
 // Twin asks another server for its state of a stream. An error means that it has
@@ -105,7 +105,7 @@ func (s *Stream) TwinState(id string) TwinState {
 	ix := s.Index()
 	for _, j := range ix.joints() {
 		told := *j
-		told.Hash = hashOf(j.first.Data)
+		told.Hash = hashOf(j.first)
 		state.Joints = append(state.Joints, told)
 	}
 	return state
@@ -286,7 +286,7 @@ func (t *timeline) own() {
 
 // joint tells where the segment begins that s is the first sample of; nil where that
 // cannot be told.
-func (t *timeline) joint(seg *Segment, s av.Sample) *Joint {
+func (t *timeline) joint(seg *Segment, s *av.Frame) *Joint {
 	if t.clock == nil || !seg.Independent || seg.Start != s.DTS {
 		return nil
 	}
@@ -300,7 +300,7 @@ func (t *timeline) joint(seg *Segment, s av.Sample) *Joint {
 		Target: t.cutter.Target, PartTarget: t.cutter.PartTarget, Frame: t.cutter.Frame,
 		Start: seg.Start, Ahead: seg.ahead, ProgramTime: seg.ProgramTime, VideoEnd: t.videoEnd, AudioEnd: t.audioEnd,
 		Timestamp: uint32((seg.Start - lead.offset) / time.Millisecond),
-		first:     s.Frame,
+		first:     s.Data,
 	}
 	if t.soundNext.begun {
 		next := t.soundNext.next

@@ -97,7 +97,7 @@ func checkUneven(t *testing.T, name string, ix *Index, sent int, still time.Dura
 		}
 		at := seg.Start
 		for j, p := range seg.Parts {
-			got += len(p.video)
+			got += p.video.len()
 			end := seg.Start + seg.Duration
 			if j+1 < len(seg.Parts) {
 				end = seg.Parts[j+1].Start
@@ -110,11 +110,11 @@ func checkUneven(t *testing.T, name string, ix *Index, sent int, still time.Dura
 				t.Errorf("%s: a part at %v, want %v", name, p.Start, at)
 			case length <= ix.PartTarget && p.Duration != length:
 				t.Errorf("%s: a part of %v is said to last %v", name, length, p.Duration)
-			case length > ix.PartTarget && (len(p.video) != 1 || p.Duration != ix.PartTarget || length > still):
-				t.Errorf("%s: a part of %d pictures and %v, target %v, is said to last %v", name, len(p.video), length, ix.PartTarget, p.Duration)
+			case length > ix.PartTarget && (p.video.len() != 1 || p.Duration != ix.PartTarget || length > still):
+				t.Errorf("%s: a part of %d pictures and %v, target %v, is said to last %v", name, p.video.len(), length, ix.PartTarget, p.Duration)
 			}
-			if p.video[0].DTS != p.Start {
-				t.Errorf("%s: a part at %v begins with a picture at %v", name, p.Start, p.video[0].DTS)
+			if p.video.at(0).DTS != p.Start {
+				t.Errorf("%s: a part at %v begins with a picture at %v", name, p.Start, p.video.at(0).DTS)
 			}
 			at = end
 		}

@@ -47,7 +47,7 @@ func TestUnwatched(t *testing.T) {
 	cursor := s.NewCursor()
 	for name, touch := range map[string]func(){
 		"Touch":       s.Touch,
-		"Cursor.Take": func() { cursor.Take(make([]*av.Frame, 1)) },
+		"Cursor.Take": func() { cursor.Take(make([]av.Frame, 1)) },
 	} {
 		s.touched.Store(0)
 		if touch(); s.Unwatched() > 10*time.Second {

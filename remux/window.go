@@ -216,20 +216,20 @@ func saveSegment(s *Segment, init int) savedSegment {
 	for i, p := range s.Parts {
 		saved.Parts[i] = savedPart{
 			p.Number, p.Independent, p.Start, p.Duration, p.epoch, p.modified,
-			len(p.video), len(p.audio), 0, len(p.metadata), p.videoEnd, p.audioEnd,
+			p.video.len(), p.audio.len(), 0, len(p.metadata), p.videoEnd, p.audioEnd,
 		}
 		if len(p.metadata) > 0 {
-			saved.Parts[i].MetadataFrom = slices.Index(s.metadata, p.metadata[0])
+			saved.Parts[i].MetadataFrom = slices.IndexFunc(s.metadata, func(f av.Frame) bool { return &f.Data[0] == &p.metadata[0].Data[0] })
 		}
 	}
-	save := func(samples []av.Sample) []savedSample {
-		all := make([]savedSample, len(samples))
-		for i, f := range samples {
+	save := func(frames []av.Frame) []savedSample {
+		all := make([]savedSample, len(frames))
+		for i, f := range frames {
 			all[i] = savedSample{f.Key, f.DTS, f.CTS, f.Time, len(f.Data)}
 			saved.Payload = append(saved.Payload, f.Data...)
 		}
 		return all
 	}
-	saved.Video, saved.Audio, saved.Metadata = save(s.video), save(s.audio), save(s.metadata)
+	saved.Video, saved.Audio, saved.Metadata = save(s.video.all()), save(s.audio.all()), save(s.metadata)
 	return saved
 }

@@ -49,7 +49,7 @@ func TestPlaylistStands(t *testing.T) {
 		case <-tick.C:
 			next := *frame
 			next.DTS = min(time.Since(start), 3*time.Second)
-			if add := to.Add([]*av.Frame{&next}, nil); add != nil {
+			if add := to.Add([]av.Frame{next}, nil); add != nil {
 				t.Fatal(add)
 			}
 			_, _ = to.Flush() // told says why it fails
@@ -88,10 +88,10 @@ func keyFrame(t *testing.T) *av.Frame {
 	}()
 	defer func() { cancel(); <-done }()
 	cursor := source.Stream().NewCursor()
-	var room [1]*av.Frame
+	var room [1]av.Frame
 	eventually(t, "a picture", func() bool { return len(cursor.Take(room[:]).Frames) == 1 })
 	if f := room[0]; f.Kind != av.Video || !f.Key || len(flv.Body(f.Tag)) != 1000 {
 		t.Fatalf("it is %+v", f)
 	}
-	return room[0]
+	return &room[0]
 }

@@ -16,7 +16,7 @@ import (
 // Writer sends frames to the peer.
 type Writer interface {
 	// Add gathers frames; metadata is for a peer that has had none.
-	Add(frames []*av.Frame, metadata []byte) error
+	Add(frames []av.Frame, metadata []byte) error
 	// Flush writes what was gathered and returns how many bytes that were. It
 	// waits for the peer, within bounds.
 	Flush() (int, error)
@@ -69,7 +69,7 @@ var began = time.Now()
 // cause.
 func (f *Feed) Run(ctx context.Context, to Writer) error {
 	cursor := f.Stream.NewCursor()
-	var room [maxBatch]*av.Frame
+	var room [maxBatch]av.Frame
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	tick := time.Now().Add(f.Every)
@@ -114,7 +114,7 @@ func (f *Feed) untilTurn() time.Duration {
 }
 
 // next waits for frames, until it is time for a tick.
-func (f *Feed) next(ctx context.Context, tick time.Time, c *remux.Cursor, room []*av.Frame) (remux.Batch, error) {
+func (f *Feed) next(ctx context.Context, tick time.Time, c *remux.Cursor, room []av.Frame) (remux.Batch, error) {
 	b := c.Take(room)
 	switch {
 	case len(b.Frames) > 0:

@@ -67,7 +67,7 @@ type writer struct {
 	flush   func() error
 }
 
-func (w *writer) Add(frames []*av.Frame, _ []byte) error {
+func (w *writer) Add(frames []av.Frame, _ []byte) error {
 	for _, f := range frames {
 		w.got = append(w.got, f.DTS)
 	}

@@ -233,7 +233,7 @@ func frames(t *testing.T, s *remux.Stream, count int) (tags []tag) {
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	cursor := s.NewCursor()
-	room := make([]*av.Frame, 16)
+	room := make([]av.Frame, 16)
 	for len(tags) < count {
 		b, err := cursor.Next(ctx, room)
 		if err != nil {

@@ -258,7 +258,7 @@ func TestCircles(t *testing.T) {
 func undisturbed(t *testing.T, s *remux.Stream) {
 	t.Helper()
 	cursor := s.NewCursor()
-	room := make([]*av.Frame, 16)
+	room := make([]av.Frame, 16)
 	last := time.Duration(-1)
 	for n := 0; n < 60; {
 		b, err := cursor.Next(t.Context(), room)

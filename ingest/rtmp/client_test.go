@@ -69,7 +69,7 @@ func TestClientPublishes(t *testing.T) {
 	metadata := tagOf(AppendAMF(nil, "onMetaData", Object{{"width", 640}}))
 	flv.Seal(metadata, flv.TypeScript, 0)
 	key := strings.Repeat("key frame ", 20_000)
-	frames := []*av.Frame{frame(av.Video, (1<<24)*time.Millisecond, config, key), frame(av.Audio, (1<<24+1)*time.Millisecond, config, "sound")}
+	frames := []av.Frame{frame(av.Video, (1<<24)*time.Millisecond, config, key), frame(av.Audio, (1<<24+1)*time.Millisecond, config, "sound")}
 	if err := w.Add(frames, metadata); err != nil {
 		t.Fatal(err)
 	}

@@ -33,8 +33,9 @@ type MediaWriter struct {
 // one. metadata is an onMetaData tag for a peer that has had no frame yet, or nil.
 // Tags must not change until Flush has returned. It fails with a *Status if the
 // peer takes none of the tracks.
-func (w *MediaWriter) Add(frames []*av.Frame, metadata []byte) error {
-	for _, f := range frames {
+func (w *MediaWriter) Add(frames []av.Frame, metadata []byte) error {
+	for i := range frames {
+		f := &frames[i]
 		stamp := uint32(f.DTS / time.Millisecond)
 		if f.Config != w.config {
 			if w.config == nil && metadata != nil {

@@ -26,10 +26,10 @@ func track(codec av.Codec, typ uint8, header string) *av.Track {
 	return t
 }
 
-func frame(kind av.Kind, at time.Duration, c *av.Config, body string) *av.Frame {
+func frame(kind av.Kind, at time.Duration, c *av.Config, body string) av.Frame {
 	tag := tagOf([]byte(body))
 	flv.Seal(tag, map[av.Kind]uint8{av.Video: 9, av.Audio: 8, av.Data: 18}[kind], 0)
-	return &av.Frame{Kind: kind, DTS: at, Config: c, Tag: tag}
+	return av.Frame{Kind: kind, DTS: at, Config: c, Tag: tag}
 }
 
 const (
@@ -82,7 +82,7 @@ func (p *peer) wantStart(stream int) {
 }
 
 // sends returns a View that sends frames and returns err.
-func sends(err error, metadata []byte, frames ...*av.Frame) View {
+func sends(err error, metadata []byte, frames ...av.Frame) View {
 	return func(_ context.Context, to *Player) error {
 		if err := to.Add(frames, metadata); err != nil {
 			return err
@@ -204,7 +204,7 @@ func TestPlayOnlyWhatIsListed(t *testing.T) {
 			}
 			con := cmd.connect()
 			w := MediaWriter{stream: 1, accepts: con.accepts}
-			err = w.Add([]*av.Frame{frame(av.Video, 0, c.config, "video"), frame(av.Audio, 0, c.config, "audio")}, nil)
+			err = w.Add([]av.Frame{frame(av.Video, 0, c.config, "video"), frame(av.Audio, 0, c.config, "audio")}, nil)
 			if s, ok := errors.AsType[*Status](err); (ok && s.Code == PlayNoTrack) != (!c.video && !c.audio) {
 				t.Fatalf("error %v", err)
 			}
@@ -359,7 +359,7 @@ func TestPlayerThatDoesNotRead(t *testing.T) {
 	j.view = func(ctx context.Context, to *Player) error {
 		to.LimitBuffer(64 << 10)
 		for i := range 1000 {
-			if failure = to.Add([]*av.Frame{frame(av.Video, time.Duration(i)*time.Second, c, body)}, nil); failure != nil {
+			if failure = to.Add([]av.Frame{frame(av.Video, time.Duration(i)*time.Second, c, body)}, nil); failure != nil {
 				return failure
 			}
 			if _, failure = to.Flush(); failure != nil {

@@ -19,10 +19,11 @@ const (
 // other, and are let go by its window one behind the other. What is held longer
 // holds its block, a third of a second of the stream.
 //
-// Most of what a publisher costs beside its reads is the garbage collector, which
-// finds every frame of every window in each of its cycles. For each pointer it looks
-// up the block that it points into: with a twentieth of the blocks, these are in the
-// processor's caches. Nor are bytes lost to the sizes that the allocator has.
+// Most of what a publisher costs beside its reads is the garbage collector, which finds
+// every window in each of its cycles. For each pointer it looks up the block that it
+// points into, which has left the processor's caches. A stream keeps one pointer for each
+// block and track, not one for each tag. Nor are bytes lost to the sizes that the
+// allocator has.
 type slab struct {
 	room []byte // what is left of the newest block
 	size int    // of that block
@@ -30,7 +31,8 @@ type slab struct {
 	tags, bytes int // asked for since it was made
 }
 
-// tag is flv.NewTag.
+// tag is flv.NewTag. The capacity of a tag reaches to the end of its block: that is how
+// those who keep tags see which share one. Nobody appends to it.
 func (s *slab) tag(n int) []byte {
 	size := flv.HeaderSize + n + flv.TrailerSize
 	s.tags++
@@ -44,7 +46,7 @@ func (s *slab) tag(n int) []byte {
 	if size > len(s.room) || size > s.size/slabLargest {
 		return flv.NewTag(n)
 	}
-	tag := s.room[:size:size]
+	tag := s.room[:size]
 	s.room = s.room[size:]
 	clear(tag[:flv.HeaderSize])
 	clear(tag[size-flv.TrailerSize:])

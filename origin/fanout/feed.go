@@ -32,7 +32,7 @@ type feed struct {
 	newest  *block // never nil
 	failed  bool   // it ended in a panic
 	start   *block // the newest to begin with; nil while there is none
-	room    [maxFrames]*av.Frame
+	room    [maxFrames]av.Frame
 	payload []byte // room for what the next block is made of
 }
 
@@ -53,7 +53,7 @@ type packer interface {
 	lead() []byte
 	// append adds frames that are all of one Config; start says that viewers may begin
 	// with them. An error ends the feed.
-	append(dst []byte, frames []*av.Frame, start bool) ([]byte, error)
+	append(dst []byte, frames []av.Frame, start bool) ([]byte, error)
 }
 
 func newFeed(key feedKey) *feed {
@@ -93,7 +93,7 @@ func (f *feed) take() {
 func (f *feed) end() { f.link(&block{ended: true, config: f.newest.config, dts: f.newest.dts}) }
 
 // add makes blocks of frames.
-func (f *feed) add(frames []*av.Frame) error {
+func (f *feed) add(frames []av.Frame) error {
 	for len(frames) > 0 {
 		n, size := 1, len(frames[0].Tag)
 		for n < len(frames) && !frames[n].Start && frames[n].Config == frames[0].Config && size < maxBlock {
@@ -110,7 +110,7 @@ func (f *feed) add(frames []*av.Frame) error {
 
 // pack makes one block, and where the Config changes one in front of it that those
 // who begin there do not get.
-func (f *feed) pack(frames []*av.Frame) error {
+func (f *feed) pack(frames []av.Frame) error {
 	first := frames[0]
 	if old := f.newest.config; old != nil && old != first.Config {
 		if headers := f.packer.headers(old, first.Config); len(headers) > 0 {
@@ -120,8 +120,8 @@ func (f *feed) pack(frames []*av.Frame) error {
 		}
 	}
 	b := &block{config: first.Config, dts: first.DTS, start: first.Start}
-	for _, frame := range frames {
-		b.media += len(frame.Tag)
+	for i := range frames {
+		b.media += len(frames[i].Tag)
 	}
 	if b.start {
 		b.lead = f.packer.lead()

@@ -63,9 +63,9 @@ func appendHeader(dst []byte, t *av.Track) []byte {
 
 func (flvPacker) lead() []byte { return nil }
 
-func (flvPacker) append(dst []byte, frames []*av.Frame, _ bool) ([]byte, error) {
-	for _, f := range frames {
-		dst = append(dst, f.Tag...)
+func (flvPacker) append(dst []byte, frames []av.Frame, _ bool) ([]byte, error) {
+	for i := range frames {
+		dst = append(dst, frames[i].Tag...)
 	}
 	return dst, nil
 }
@@ -73,21 +73,21 @@ func (flvPacker) append(dst []byte, frames []*av.Frame, _ bool) ([]byte, error) 
 // tsPacker makes an endless MPEG transport stream.
 type tsPacker struct {
 	mux          mpegts.Stream
-	video, audio []av.Sample // room
+	video, audio []av.Frame // room
 }
 
 func (*tsPacker) headers(_, _ *av.Config) []byte { return nil } // they are in line
 
 func (p *tsPacker) lead() []byte { return p.mux.AppendSkip(nil) }
 
-func (p *tsPacker) append(dst []byte, frames []*av.Frame, start bool) ([]byte, error) {
+func (p *tsPacker) append(dst []byte, frames []av.Frame, start bool) ([]byte, error) {
 	video, audio := p.video[:0], p.audio[:0]
 	for _, f := range frames {
 		switch f.Kind {
 		case av.Video:
-			video = append(video, av.Sample{Frame: f, Time: f.Time})
+			video = append(video, f)
 		case av.Audio:
-			audio = append(audio, av.Sample{Frame: f, Time: f.Time})
+			audio = append(audio, f)
 		}
 	}
 	dst, err := p.mux.Append(dst, frames[0].Config, video, audio, start)

@@ -20,7 +20,7 @@ import (
 // broken is a packer with a fault.
 type broken struct{ flvPacker }
 
-func (broken) append([]byte, []*av.Frame, bool) ([]byte, error) { panic("a fault in packing") }
+func (broken) append([]byte, []av.Frame, bool) ([]byte, error) { panic("a fault in packing") }
 
 // panics is a log that counts what panicked, with its stack.
 type panics struct {

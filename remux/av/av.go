@@ -22,26 +22,20 @@ const (
 
 // Frame is one coded picture, one audio frame, or one script data message.
 type Frame struct {
-	Kind   Kind
-	Key    bool          // a decoder can start here; true for every audio frame
-	Start  bool          // a new viewer may begin here: a key frame of video, or in sound alone now and then
-	DTS    time.Duration // decode time on the stream's own clock; never goes back within a track
-	CTS    time.Duration // PTS - DTS, exactly as the encoder sent it; 0 for audio and data
-	Time   int64         // as Sample.Time; 0 for data
-	Config *Config       // the parameters in force; a new pointer means that they changed
-	Tag    []byte        // the whole FLV tag as it goes on the wire: 11-byte header, body, 4-byte PreviousTagSize
-	Data   []byte        // the coded payload, a slice of Tag: length-prefixed NAL units, a raw AAC frame, OBUs …
-}
-
-// Sample is a frame placed on its track's clock.
-type Sample struct {
-	*Frame
+	Kind  Kind
+	Key   bool          // a decoder can start here; true for every audio frame
+	Start bool          // a new viewer may begin here: a key frame of video, or in sound alone now and then
+	DTS   time.Duration // decode time on the stream's own clock; never goes back within a track
+	CTS   time.Duration // PTS - DTS, exactly as the encoder sent it; 0 for audio and data
 	// Time is the decode time in units of 1/Timescale of the track, from the
-	// zero of the stream's clock. A sample lasts until the Time of the next one
-	// of its track. Video is DTS on a 90 kHz clock, exactly; audio counts
+	// zero of the stream's clock; 0 for data. A frame lasts until the Time of the
+	// next one of its track. Video is DTS on a 90 kHz clock, exactly; audio counts
 	// samples and follows DTS only over a real jump, so that millisecond
 	// rounding in RTMP never becomes audible.
-	Time int64
+	Time   int64
+	Config *Config // the parameters in force; a new pointer means that they changed
+	Tag    []byte  // the whole FLV tag as it goes on the wire: 11-byte header, body, 4-byte PreviousTagSize
+	Data   []byte  // the coded payload, a slice of Tag: length-prefixed NAL units, a raw AAC frame, OBUs …
 }
 
 // Config is the decoder's view of a stream at one moment: its tracks. A viewer
@@ -54,7 +48,7 @@ type Config struct {
 // Track is one elementary stream's codec and parameters.
 type Track struct {
 	Codec     Codec
-	Timescale int64    // units of Sample.Time in a second: 90000 for video, the sampling rate for audio (of HE-AAC's core)
+	Timescale int64    // units of Frame.Time in a second: 90000 for video, the sampling rate for audio (of HE-AAC's core)
 	Header    []byte   // the sequence header as a whole FLV tag with timestamp 0; nil where the codec has none (MP3)
 	Record    []byte   // the decoder configuration record inside Header: avcC, hvcC, av1C, vpcC, AudioSpecificConfig …
 	Notes     [][]byte // tags that decoding can do without and that belong behind Header: colours, the layout of channels

@@ -25,16 +25,16 @@ func steady(length time.Duration) *Fragment {
 		AudioEnd: int64(length*48000/time.Second) / 1024 * 1024,
 	}
 	for at := int64(0); at < f.VideoEnd; at += frameTicks {
-		frame := &av.Frame{
-			Kind: av.Video, Key: at == 0, Config: f.Config,
+		frame := av.Frame{
+			Kind: av.Video, Time: at, Key: at == 0, Config: f.Config,
 			CTS:  33 * time.Millisecond * time.Duration(at/frameTicks%3),
 			Data: payload(frameBytes - int(at/frameTicks%7)),
 		}
-		f.Video = append(f.Video, av.Sample{Frame: frame, Time: at})
+		f.Video = append(f.Video, frame)
 	}
 	for at := int64(0); at < f.AudioEnd; at += 1024 {
-		frame := &av.Frame{Kind: av.Audio, Key: true, Config: f.Config, Data: payload(aacBytes - int(at/1024%5))}
-		f.Audio = append(f.Audio, av.Sample{Frame: frame, Time: at})
+		frame := av.Frame{Kind: av.Audio, Time: at, Key: true, Config: f.Config, Data: payload(aacBytes - int(at/1024%5))}
+		f.Audio = append(f.Audio, frame)
 	}
 	return f
 }

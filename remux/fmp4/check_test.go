@@ -372,11 +372,11 @@ func twoFragments(t *testing.T) []byte {
 	for _, f := range []*Fragment{
 		{
 			Config: c, Sequence: 1,
-			Video: []av.Sample{videoSample(900, true, 66*time.Millisecond, "KEY"), videoSample(3870, false, 0, "picture"), videoSample(6930, false, -33*time.Millisecond, "b")}, VideoEnd: 9900,
-			Audio: []av.Sample{audioSample(10, "one"), audioSample(1034, "three"), audioSample(2058, "x")}, AudioEnd: 3082,
-			Metadata: []av.Sample{tagSample(900, "a"), tagSample(900, "b")},
+			Video: []av.Frame{videoSample(900, true, 66*time.Millisecond, "KEY"), videoSample(3870, false, 0, "picture"), videoSample(6930, false, -33*time.Millisecond, "b")}, VideoEnd: 9900,
+			Audio: []av.Frame{audioSample(10, "one"), audioSample(1034, "three"), audioSample(2058, "x")}, AudioEnd: 3082,
+			Metadata: []av.Frame{tagSample(900, "a"), tagSample(900, "b")},
 		},
-		{Config: c, Sequence: 2, Video: []av.Sample{videoSample(9900, false, 0, "p")}, VideoEnd: 12000, Audio: []av.Sample{audioSample(3082, "y")}, AudioEnd: 4106, Metadata: []av.Sample{tagSample(10000, "c")}},
+		{Config: c, Sequence: 2, Video: []av.Frame{videoSample(9900, false, 0, "p")}, VideoEnd: 12000, Audio: []av.Frame{audioSample(3082, "y")}, AudioEnd: 4106, Metadata: []av.Frame{tagSample(10000, "c")}},
 	} {
 		if file, err = AppendFragment(file, f); err != nil {
 			t.Fatal(err)

@@ -16,7 +16,7 @@ const emsgLen = 12 + 4 + 8 + 4 + 4 + len(id3Scheme)
 // events are the ID3 tags of a fragment: an emsg each, in front of the moof.
 type events struct {
 	fragment uint32 // its sequence number
-	samples  []av.Sample
+	samples  []av.Frame
 	ahead    int64 // added to their times
 }
 

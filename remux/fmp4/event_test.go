@@ -9,22 +9,22 @@ import (
 )
 
 // tagSample is an ID3 tag that holds text, shorter than 128 bytes.
-func tagSample(at int64, text string) av.Sample {
+func tagSample(at int64, text string) av.Frame {
 	data := append([]byte("ID3\x04\x00\x00\x00\x00\x00"), byte(len(text)))
-	return av.Sample{Time: at, Frame: &av.Frame{Kind: av.Data, Data: append(data, text...)}}
+	return av.Frame{Time: at, Kind: av.Data, Data: append(data, text...)}
 }
 
 // TestEventBytes holds an event message byte for byte.
 func TestEventBytes(t *testing.T) {
 	f := &Fragment{
 		Config: tracks(av.H264, 0), Sequence: 7, VideoEnd: 1,
-		Video: []av.Sample{videoSample(0, true, 0, "x")},
+		Video: []av.Frame{videoSample(0, true, 0, "x")},
 	}
 	alone, err := AppendFragment(nil, f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Metadata = []av.Sample{tagSample(0x123456789, "!"), tagSample(0x123456789, "?")}
+	f.Metadata = []av.Frame{tagSample(0x123456789, "!"), tagSample(0x123456789, "?")}
 	got, err := AppendFragment([]byte("before"), f)
 	if err != nil {
 		t.Fatal(err)

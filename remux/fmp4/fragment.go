@@ -20,11 +20,11 @@ import (
 type Fragment struct {
 	Config   *av.Config
 	Sequence uint32        // counts the fragments of a stream, from 1 (mfhd sequence_number)
-	Video    []av.Sample   // times on a 90 kHz clock; may be empty
+	Video    []av.Frame    // times on a 90 kHz clock; may be empty
 	VideoEnd int64         // decode time of the video sample after the last
-	Audio    []av.Sample   // times on the track's Timescale; may be empty
+	Audio    []av.Frame    // times on the track's Timescale; may be empty
 	AudioEnd int64         // time of the audio sample after the last
-	Metadata []av.Sample   // an ID3 tag each, times on a 90 kHz clock; may be empty
+	Metadata []av.Frame    // an ID3 tag each, times on a 90 kHz clock; may be empty
 	Ahead    time.Duration // added to all times, in whole milliseconds
 }
 

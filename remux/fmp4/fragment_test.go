@@ -19,9 +19,9 @@ func TestFragmentBytes(t *testing.T) {
 	c := tracks(av.H264, av.AAC)
 	got, err := AppendFragment(nil, &Fragment{
 		Config: c, Sequence: 7,
-		Video:    []av.Sample{videoSample(0x123456789, true, 66*time.Millisecond, "KEY"), videoSample(0x123456789+3000, false, -33*time.Millisecond, "b")},
+		Video:    []av.Frame{videoSample(0x123456789, true, 66*time.Millisecond, "KEY"), videoSample(0x123456789+3000, false, -33*time.Millisecond, "b")},
 		VideoEnd: 0x123456789 + 6000,
-		Audio:    []av.Sample{audioSample(512, "aa"), audioSample(1536, "bb")},
+		Audio:    []av.Frame{audioSample(512, "aa"), audioSample(1536, "bb")},
 		AudioEnd: 2560,
 	})
 	if err != nil {
@@ -43,12 +43,12 @@ func TestFragmentBytes(t *testing.T) {
 	}
 }
 
-func videoSample(at int64, key bool, cts time.Duration, data string) av.Sample {
-	return av.Sample{Time: at, Frame: &av.Frame{Kind: av.Video, Key: key, CTS: cts, Data: []byte(data)}}
+func videoSample(at int64, key bool, cts time.Duration, data string) av.Frame {
+	return av.Frame{Time: at, Kind: av.Video, Key: key, CTS: cts, Data: []byte(data)}
 }
 
-func audioSample(at int64, data string) av.Sample {
-	return av.Sample{Time: at, Frame: &av.Frame{Kind: av.Audio, Key: true, Data: []byte(data)}}
+func audioSample(at int64, data string) av.Frame {
+	return av.Frame{Time: at, Kind: av.Audio, Key: true, Data: []byte(data)}
 }
 
 // TestFragmentsJoin writes 40 s in parts as a live stream does: video times are
@@ -59,7 +59,7 @@ func TestFragmentsJoin(t *testing.T) {
 			t.Run(fmt.Sprintf("%.3f fps, %d Hz", fps, rate), func(t *testing.T) {
 				c := tracks(av.H264, av.AAC)
 				c.Audio.Timescale, c.Audio.SampleRate = rate, int(rate)
-				var video, audio []av.Sample
+				var video, audio []av.Frame
 				const length = 40.0
 				for i := 0; float64(i)/fps < length; i++ {
 					ms := int64(math.Round(float64(i)*1000/fps)) + 17
@@ -81,15 +81,15 @@ func TestFragmentsJoin(t *testing.T) {
 // writeParts cuts the samples into parts of about the given length, writes
 // them, every other one with timed metadata, and returns the file that they make,
 // checked. The last sample of each track only ends the one before.
-func writeParts(t *testing.T, c *av.Config, video, audio []av.Sample, length time.Duration) *movie {
+func writeParts(t *testing.T, c *av.Config, video, audio []av.Frame, length time.Duration) *movie {
 	t.Helper()
 	file, err := Init(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cut := func(samples []av.Sample, timescale int64, until time.Duration) int {
+	cut := func(samples []av.Frame, timescale int64, until time.Duration) int {
 		n := len(samples) - 1
-		i := slices.IndexFunc(samples, func(s av.Sample) bool { return s.Time >= int64(until)*timescale/int64(time.Second) })
+		i := slices.IndexFunc(samples, func(s av.Frame) bool { return s.Time >= int64(until)*timescale/int64(time.Second) })
 		if i < 0 {
 			return max(n, 0)
 		}
@@ -107,7 +107,7 @@ func writeParts(t *testing.T, c *av.Config, video, audio []av.Sample, length tim
 		}
 		if sequence%2 == 0 {
 			at := int64(until-length) * 9 / 100_000
-			f.Metadata = []av.Sample{tagSample(at, "one"), tagSample(at, "two"), tagSample(at+900, "three")}
+			f.Metadata = []av.Frame{tagSample(at, "one"), tagSample(at, "two"), tagSample(at+900, "three")}
 		}
 		before := len(file)
 		file, err = AppendFragment(file, f)
@@ -129,7 +129,7 @@ func writeParts(t *testing.T, c *av.Config, video, audio []av.Sample, length tim
 
 // compare holds samples that were read against those that were written, all but
 // the last of which are in the file.
-func compare(t *testing.T, name string, got []sample, want []av.Sample) {
+func compare(t *testing.T, name string, got []sample, want []av.Frame) {
 	t.Helper()
 	if len(got) != len(want)-1 {
 		t.Fatalf("%s: %d samples, want %d", name, len(got), len(want)-1)
@@ -210,7 +210,7 @@ func TestFragmentComposition(t *testing.T) {
 		{math.MaxInt64, math.MaxInt32},
 		{math.MinInt64, math.MinInt32},
 	} {
-		f := &Fragment{Config: tracks(av.H264, 0), VideoEnd: 1, Video: []av.Sample{videoSample(0, true, c.cts, "x")}}
+		f := &Fragment{Config: tracks(av.H264, 0), VideoEnd: 1, Video: []av.Frame{videoSample(0, true, c.cts, "x")}}
 		b, err := AppendFragment(nil, f)
 		if err != nil {
 			t.Fatal(err)
@@ -252,8 +252,8 @@ func TestFragmentSyncFlags(t *testing.T) {
 }
 
 func TestFragmentErrors(t *testing.T) {
-	v := []av.Sample{videoSample(10, true, 0, "x")}
-	a := []av.Sample{audioSample(10, "x")}
+	v := []av.Frame{videoSample(10, true, 0, "x")}
+	a := []av.Frame{audioSample(10, "x")}
 	both := tracks(av.H264, av.AAC)
 	for name, f := range map[string]*Fragment{
 		"empty":                  {Config: both},
@@ -262,9 +262,9 @@ func TestFragmentErrors(t *testing.T) {
 		"no audio track":         {Config: tracks(av.H264, 0), Video: v, VideoEnd: 20, Audio: a, AudioEnd: 20},
 		"video ends too early":   {Config: both, Video: v, VideoEnd: 9},
 		"audio ends too early":   {Config: both, Video: v, VideoEnd: 20, Audio: a, AudioEnd: 9},
-		"time below 0":           {Config: both, Video: []av.Sample{videoSample(-1, true, 0, "x")}, VideoEnd: 20},
+		"time below 0":           {Config: both, Video: []av.Frame{videoSample(-1, true, 0, "x")}, VideoEnd: 20},
 		"a sample of many hours": {Config: both, Video: v, VideoEnd: 10 + 1<<32},
-		"too large":              {Config: both, Video: slices.Repeat([]av.Sample{videoSample(0, true, 0, string(make([]byte, 1<<20)))}, 2048), VideoEnd: 1 << 20},
+		"too large":              {Config: both, Video: slices.Repeat([]av.Frame{videoSample(0, true, 0, string(make([]byte, 1<<20)))}, 2048), VideoEnd: 1 << 20},
 	} {
 		got, err := AppendFragment([]byte("before"), f)
 		if err == nil || string(got) != "before" {

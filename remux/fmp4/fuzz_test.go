@@ -47,7 +47,7 @@ func FuzzAppendFragment(f *testing.F) {
 	f.Fuzz(func(t *testing.T, start, length int64, b []byte) {
 		fr := &Fragment{Config: tracks(av.H264, av.AAC), Sequence: 1, VideoEnd: start + length, AudioEnd: start + length}
 		for ; len(b) >= 16; b = b[16:] {
-			s := av.Sample{Time: start + int64(be.Uint64(b[8:]))>>8, Frame: &av.Frame{Key: b[0]&1 != 0, Data: b[:b[1]&15]}}
+			s := av.Frame{Time: start + int64(be.Uint64(b[8:]))>>8, Key: b[0]&1 != 0, Data: b[:b[1]&15]}
 			if b[0]&6 == 4 {
 				s.Time &= math.MaxInt64
 				fr.Metadata = append(fr.Metadata, s)
@@ -80,7 +80,7 @@ func FuzzAppendFragment(f *testing.F) {
 	})
 }
 
-func compareFilled(t *testing.T, got []sample, want []av.Sample, end int64) {
+func compareFilled(t *testing.T, got []sample, want []av.Frame, end int64) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Fatalf("%d samples, want %d", len(got), len(want))

@@ -225,7 +225,7 @@ func shape(t *testing.T, file string) string {
 
 // fromMovie returns the tracks of a file and their samples, each followed by
 // one that only ends the last.
-func fromMovie(t *testing.T, m *movie) (config *av.Config, video, audio []av.Sample) {
+func fromMovie(t *testing.T, m *movie) (config *av.Config, video, audio []av.Frame) {
 	t.Helper()
 	config = &av.Config{}
 	for _, tr := range m.tracks {
@@ -235,7 +235,7 @@ func fromMovie(t *testing.T, m *movie) (config *av.Config, video, audio []av.Sam
 		if tr.handler == "soun" {
 			config.Audio = audioOf(t, tr, samples[0].data)
 			for _, s := range samples {
-				audio = append(audio, av.Sample{Time: s.dts, Frame: &av.Frame{Kind: av.Audio, Key: true, Data: s.data}})
+				audio = append(audio, av.Frame{Time: s.dts, Kind: av.Audio, Key: true, Data: s.data})
 			}
 			continue
 		}
@@ -308,7 +308,7 @@ func audioOf(t *testing.T, tr *trackInfo, frame []byte) *av.Track {
 
 // fromFLV returns H.264 and AAC or MP3 at 44.1 kHz from an FLV file, like
 // fromMovie.
-func fromFLV(t *testing.T, b []byte) (config *av.Config, video, audio []av.Sample) {
+func fromFLV(t *testing.T, b []byte) (config *av.Config, video, audio []av.Frame) {
 	t.Helper()
 	config = &av.Config{
 		Video: &av.Track{Codec: av.H264, Timescale: 90000, Width: 320, Height: 180},

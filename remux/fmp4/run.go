@@ -36,7 +36,7 @@ const (
 // run is what one track has in a fragment: a traf, and bytes of the mdat.
 type run struct {
 	id      uint32
-	samples []av.Sample
+	samples []av.Frame
 	end     int64 // decode time of the sample after the last
 	ahead   int64 // added to the decode time
 
@@ -103,7 +103,7 @@ func (r *run) next(i int, at int64) int64 {
 // composition returns what to add to the decode time at for the presentation
 // time of s, in ticks. A video tick is 1/90 ms, so that an encoder's
 // milliseconds come out exactly.
-func composition(s *av.Sample, at int64) int32 {
+func composition(s *av.Frame, at int64) int32 {
 	const unit = 100 * time.Nanosecond // 9/1000 of a tick: no product below can overflow
 	offset := s.Time - at + int64(s.CTS/unit)*9/1000
 	return int32(max(math.MinInt32, min(offset, math.MaxInt32)))

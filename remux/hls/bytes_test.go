@@ -38,7 +38,7 @@ func TestSegmentsAreBoundedInBytes(t *testing.T) {
 			var cuts []time.Duration
 			var bytes, sound int64
 			key := time.Duration(0)
-			next := func(s av.Sample, n int64) {
+			next := func(s *av.Frame, n int64) {
 				s.Tag = room[:n]
 				if c.Next(s) == NewSegment {
 					if s.Kind != av.Video {

@@ -66,7 +66,7 @@ const leastSegment = time.Second
 func (c *Cutter) Independent() bool { return c.fromKeyframe }
 
 // Next says what ends in front of s, and moves on. Samples come in order of DTS.
-func (c *Cutter) Next(s av.Sample) Cut {
+func (c *Cutter) Next(s *av.Frame) Cut {
 	leading := s.Kind == av.Video || s.Config.Video == nil
 	if !c.open {
 		if !leading || !s.Key {
@@ -83,7 +83,7 @@ func (c *Cutter) Next(s av.Sample) Cut {
 }
 
 // before says what ends in front of a sample.
-func (c *Cutter) before(s av.Sample, leading bool) Cut {
+func (c *Cutter) before(s *av.Frame, leading bool) Cut {
 	if leading {
 		if d := s.DTS - c.last; d > 0 {
 			c.Frame = d
@@ -119,7 +119,7 @@ func (c *Cutter) At() time.Duration { return c.at }
 
 // Late says what has to end in front of the sample before s, at At, now that s shows
 // how long that one lasts. It is asked before Next, until it says Continue.
-func (c *Cutter) Late(s av.Sample) Cut {
+func (c *Cutter) Late(s *av.Frame) Cut {
 	if !c.open || s.Kind != av.Video || s.Config.Audio != nil {
 		return Continue
 	}
@@ -139,7 +139,7 @@ func (c *Cutter) Late(s av.Sample) Cut {
 
 // full says that what began at a time has no room within limit for the sample and
 // what follows it. Sound ends nothing while pictures come in their time, and have it.
-func (c *Cutter) full(s av.Sample, began, limit time.Duration, leading bool) bool {
+func (c *Cutter) full(s *av.Frame, began, limit time.Duration, leading bool) bool {
 	const slack, soundFrame = 2 * time.Millisecond, 25 * time.Millisecond
 	length := s.DTS - began
 	if leading {
@@ -153,12 +153,12 @@ func (c *Cutter) full(s av.Sample, began, limit time.Duration, leading bool) boo
 }
 
 // heavy says that the open segment has no room for the bytes of a sample.
-func (c *Cutter) heavy(s av.Sample) bool {
+func (c *Cutter) heavy(s *av.Frame) bool {
 	return c.MaxSegmentBytes > 0 && c.bytes+int64(len(s.Tag)) > c.MaxSegmentBytes && s.DTS-c.segment >= leastSegment
 }
 
 // count notes that a sample belongs to the open segment.
-func (c *Cutter) count(s av.Sample) {
+func (c *Cutter) count(s *av.Frame) {
 	c.lastBytes = int64(len(s.Tag))
 	c.bytes += c.lastBytes
 }
@@ -188,7 +188,7 @@ func (c *Cutter) begin(key bool) {
 	c.bytes = 0
 }
 
-func (c *Cutter) endsPart(s av.Sample, leading bool) bool {
+func (c *Cutter) endsPart(s *av.Frame, leading bool) bool {
 	if c.PartTarget == 0 {
 		return leading && s.DTS-c.part+c.Frame/2 >= c.PartDuration
 	}

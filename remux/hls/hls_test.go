@@ -18,8 +18,8 @@ var (
 	audioOnly = &av.Config{Audio: both.Audio}
 )
 
-func sample(c *av.Config, k av.Kind, dts time.Duration, key bool) av.Sample {
-	return av.Sample{Frame: &av.Frame{Kind: k, DTS: dts, Key: key, Config: c}, Time: int64(dts / ms)}
+func sample(c *av.Config, k av.Kind, dts time.Duration, key bool) *av.Frame {
+	return &av.Frame{Kind: k, DTS: dts, Key: key, Config: c, Time: int64(dts / ms)}
 }
 
 // cuts feeds a constant-rate video with a key frame every gop frames and returns

@@ -24,8 +24,8 @@ type Interleaver struct {
 }
 
 type lane struct {
-	room   [8]av.Sample // for what waits of a stream that keeps its time
-	buf    []av.Sample
+	room   [8]av.Frame // for what waits of a stream that keeps its time
+	buf    []av.Frame
 	head   int           // buf[head:] waits
 	newest time.Duration // DTS of the sample pushed last
 	seen   bool          // the track exists: it has had a sample
@@ -34,10 +34,10 @@ type lane struct {
 
 // Push adds a sample. Where its Config has two tracks, the first samples of one
 // wait for the other.
-func (il *Interleaver) Push(s av.Sample) {
+func (il *Interleaver) Push(s *av.Frame) {
 	l, other := il.lanes(s.Kind)
 	both := s.Config.Video != nil && s.Config.Audio != nil
-	l.push(s)
+	l.push(*s)
 	l.newest = max(l.newest, s.DTS)
 	if !l.seen {
 		l.newest, l.seen = s.DTS, true
@@ -53,7 +53,7 @@ func (il *Interleaver) Push(s av.Sample) {
 }
 
 // Pop returns the next sample in order of DTS, or false where one has to wait.
-func (il *Interleaver) Pop() (av.Sample, bool) {
+func (il *Interleaver) Pop() (av.Frame, bool) {
 	v, a := il.video.queue(), il.audio.queue()
 	switch {
 	case len(v) > 0 && len(a) > 0:
@@ -69,7 +69,7 @@ func (il *Interleaver) Pop() (av.Sample, bool) {
 	if il.flushing {
 		*il = Interleaver{}
 	}
-	return av.Sample{}, false
+	return av.Frame{}, false
 }
 
 // Flush makes Pop return what is left without waiting. Once Pop has returned
@@ -93,11 +93,11 @@ func (il *Interleaver) lanes(k av.Kind) (own, other *lane) {
 	return &il.audio, &il.video
 }
 
-func (l *lane) queue() []av.Sample { return l.buf[l.head:] }
+func (l *lane) queue() []av.Frame { return l.buf[l.head:] }
 
 // push reuses the room of what has been popped, so that a queue that keeps short
 // does not allocate.
-func (l *lane) push(s av.Sample) {
+func (l *lane) push(s av.Frame) {
 	if l.buf == nil {
 		l.buf = l.room[:0]
 	}
@@ -109,9 +109,9 @@ func (l *lane) push(s av.Sample) {
 	l.buf = append(l.buf, s)
 }
 
-func (l *lane) pop() av.Sample {
+func (l *lane) pop() av.Frame {
 	s := l.buf[l.head]
-	l.buf[l.head] = av.Sample{}
+	l.buf[l.head] = av.Frame{}
 	if l.head++; l.head == len(l.buf) {
 		l.buf, l.head = l.buf[:0], 0
 	}

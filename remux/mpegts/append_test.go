@@ -71,7 +71,7 @@ func TestAppendSegmentFails(t *testing.T) {
 // Frames that cannot be written are left out, and the rest stays in order.
 func TestFramesLeftOut(t *testing.T) {
 	c := &av.Config{Video: videoTrack(), Audio: aacTrack(48000)}
-	resize := func(s av.Sample, size int) av.Sample { return audioSample(c, s.Time, size) }
+	resize := func(s av.Frame, size int) av.Frame { return audioSample(c, s.Time, size) }
 	audio := sound(c, 20, 0)
 	audio[3] = rawSample(c, av.Audio, audio[3].Time, true, nil)
 	audio[8] = resize(audio[8], 8185)
@@ -113,7 +113,7 @@ func TestFramesLeftOut(t *testing.T) {
 // larger than that is left out.
 func TestLargeAudio(t *testing.T) {
 	c := &av.Config{Audio: audioTrack(av.MP3, 48000, 1152)}
-	var audio []av.Sample
+	var audio []av.Frame
 	for i, size := range []int{30000, 30000, 30000, 65527, 65528, 100, 100} {
 		audio = append(audio, audioSample(c, int64(i)*1152, size))
 	}

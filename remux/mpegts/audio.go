@@ -11,15 +11,15 @@ type audioQueue struct {
 	adts   adts
 	header int // bytes in front of each frame
 	most   int // frames in a PES packet
-	rest   []av.Sample
+	rest   []av.Frame
 
 	ok     bool // the fields below hold the next PES packet
-	frames []av.Sample
+	frames []av.Frame
 	size   int // of its payload
 	pts    int64
 }
 
-func newAudioQueue(p *program, samples []av.Sample) audioQueue {
+func newAudioQueue(p *program, samples []av.Frame) audioQueue {
 	q := audioQueue{track: p.audio, format: p.format, adts: p.adts, most: 1, rest: samples}
 	if p.audio.Codec == av.AAC {
 		q.header = adtsLen

@@ -122,7 +122,7 @@ func TestAC3(t *testing.T) {
 }
 
 // reordered says whether some frame is shown before one that is decoded earlier.
-func reordered(samples []av.Sample) bool {
+func reordered(samples []av.Frame) bool {
 	for i := 1; i < len(samples); i++ {
 		if samples[i].DTS+samples[i].CTS < samples[i-1].DTS+samples[i-1].CTS {
 			return true
@@ -221,7 +221,7 @@ func probe(t *testing.T, path, stream string) (packets []packet) {
 
 // compareTimes wants as many packets as samples, at their times within a
 // tolerance in ticks.
-func compareTimes(t *testing.T, packets []packet, samples []av.Sample, timescale, tolerance int64) {
+func compareTimes(t *testing.T, packets []packet, samples []av.Frame, timescale, tolerance int64) {
 	t.Helper()
 	if len(packets) != len(samples) {
 		t.Errorf("%d packets of %d samples", len(packets), len(samples))

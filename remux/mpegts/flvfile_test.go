@@ -12,7 +12,7 @@ import (
 // flvStream is what a file holds, as samples.
 type flvStream struct {
 	config       *av.Config
-	video, audio []av.Sample
+	video, audio []av.Frame
 }
 
 // readFLV reads an FLV file of H.264, AAC or MP3 as an encoder made it.
@@ -51,11 +51,9 @@ func (s *flvStream) addVideo(t *testing.T, stamp time.Duration, body []byte) {
 		s.config.Video = track
 	case 1:
 		offset := int32(binary.BigEndian.Uint32(body[1:])<<8) >> 8
-		s.video = append(s.video, av.Sample{
-			Frame: &av.Frame{
-				Kind: av.Video, Key: body[0]>>4 == 1, Config: s.config, Data: body[5:],
-				DTS: stamp, CTS: time.Duration(offset) * time.Millisecond,
-			},
+		s.video = append(s.video, av.Frame{
+			Kind: av.Video, Key: body[0]>>4 == 1, Config: s.config, Data: body[5:],
+			DTS: stamp, CTS: time.Duration(offset) * time.Millisecond,
 			Time: stamp.Milliseconds() * 90,
 		})
 	}
@@ -98,9 +96,8 @@ func (s *flvStream) appendAudio(stamp time.Duration, data []byte) {
 	if n := len(s.audio); n > 0 {
 		at = s.audio[n-1].Time + int64(a.FrameSamples)
 	}
-	s.audio = append(s.audio, av.Sample{
-		Frame: &av.Frame{Kind: av.Audio, Key: true, DTS: stamp, Config: s.config, Data: data},
-		Time:  at,
+	s.audio = append(s.audio, av.Frame{
+		Kind: av.Audio, Key: true, DTS: stamp, Time: at, Config: s.config, Data: data,
 	})
 }
 

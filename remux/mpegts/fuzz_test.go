@@ -72,7 +72,7 @@ func (s *script) segments(c *av.Config, timed, tame bool) []*Segment {
 		if !tame {
 			wild = int64(binary.BigEndian.Uint64(append(s.bytes(8), make([]byte, 8)...)))
 		}
-		sample := av.Sample{Frame: &av.Frame{Kind: av.Video, Key: how&fuzzKey != 0, DTS: at, Data: s.bytes(size * int(how&fuzzLarge))}}
+		sample := av.Frame{Kind: av.Video, Key: how&fuzzKey != 0, DTS: at, Data: s.bytes(size * int(how&fuzzLarge))}
 		g := out[len(out)-1]
 		if how&fuzzTag == fuzzTag && timed {
 			sample.Kind = av.Data

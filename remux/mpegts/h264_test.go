@@ -60,7 +60,7 @@ func TestAccessUnits(t *testing.T) {
 		track := videoTrack()
 		track.LengthSize = test.length
 		c := &av.Config{Video: track}
-		s := &Segment{Config: c, End: 40 * time.Millisecond, Video: []av.Sample{rawSample(c, av.Video, 0, test.key, test.data)}}
+		s := &Segment{Config: c, End: 40 * time.Millisecond, Video: []av.Frame{rawSample(c, av.Video, 0, test.key, test.data)}}
 		check := newChecker(map[int]byte{testVideoPID: 0x1b})
 		check.opaque = true
 		check.add(render(t, []*Segment{s})[0])

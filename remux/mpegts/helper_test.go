@@ -53,7 +53,7 @@ func slice(header byte, size int) []byte {
 }
 
 // videoSample is one slice of that size, IDR if key is set, at a time on 90 kHz.
-func videoSample(c *av.Config, at int64, key bool, size int) av.Sample {
+func videoSample(c *av.Config, at int64, key bool, size int) av.Frame {
 	header := byte(0x41)
 	if key {
 		header = 0x65
@@ -61,15 +61,15 @@ func videoSample(c *av.Config, at int64, key bool, size int) av.Sample {
 	return rawSample(c, av.Video, at, key, nals(slice(header, size)))
 }
 
-func audioSample(c *av.Config, at int64, size int) av.Sample {
+func audioSample(c *av.Config, at int64, size int) av.Frame {
 	return rawSample(c, av.Audio, at, true, slice(0x21, size))
 }
 
-func rawSample(c *av.Config, kind av.Kind, at int64, key bool, data []byte) av.Sample {
+func rawSample(c *av.Config, kind av.Kind, at int64, key bool, data []byte) av.Frame {
 	scale := int64(90000)
 	if kind == av.Audio {
 		scale = c.Audio.Timescale
 	}
 	dts := time.Duration(at/scale)*time.Second + time.Duration(at%scale)*time.Second/time.Duration(scale)
-	return av.Sample{Frame: &av.Frame{Kind: kind, Key: key, DTS: dts, Config: c, Data: data}, Time: at}
+	return av.Frame{Kind: kind, Key: key, DTS: dts, Config: c, Data: data, Time: at}
 }

@@ -20,7 +20,7 @@ const (
 
 // metadataQueue hands out a segment's ID3 tags.
 type metadataQueue struct {
-	rest []av.Sample
+	rest []av.Frame
 
 	ok   bool // the fields below hold the next tag
 	data []byte

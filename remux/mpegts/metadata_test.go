@@ -22,13 +22,13 @@ func id3Tag(size int) []byte {
 	return b
 }
 
-func tagSample(dts time.Duration, size int) av.Sample {
-	return av.Sample{Frame: &av.Frame{Kind: av.Data, DTS: dts, Data: id3Tag(size)}, Time: ticksOf(int64(dts), int64(time.Second))}
+func tagSample(dts time.Duration, size int) av.Frame {
+	return av.Frame{Kind: av.Data, DTS: dts, Data: id3Tag(size), Time: ticksOf(int64(dts), int64(time.Second))}
 }
 
 // annotate makes the segments Timed and puts tags into all but the first: at the
 // segment's very start, two at once, and until its end, of lengths up to 8 KB.
-func annotate(segments []*Segment) (all []av.Sample) {
+func annotate(segments []*Segment) (all []av.Frame) {
 	for i, s := range segments {
 		s.Timed = true
 		length := s.End - s.start()
@@ -83,7 +83,7 @@ func TestMetadataCost(t *testing.T) {
 	if len(plain) != len(timed) || !bytes.Equal(plain[:188], timed[:188]) || !bytes.Equal(plain[2*188:], timed[2*188:]) {
 		t.Errorf("%d bytes became %d, or more than the PMT differs", len(plain), len(timed))
 	}
-	s.Metadata = []av.Sample{tagSample(time.Second, 100)}
+	s.Metadata = []av.Frame{tagSample(time.Second, 100)}
 	if n := len(render(t, []*Segment{s})[0]); n != len(plain)+16*188 {
 		t.Errorf("a tag costs %d bytes, want 16 packets", n-len(plain))
 	}
@@ -95,7 +95,7 @@ func TestMetadataCost(t *testing.T) {
 func TestMetadataLeftOut(t *testing.T) {
 	c := &av.Config{Video: videoTrack()}
 	s := &Segment{Config: c, Timed: true, Video: frames(c, 50, 0, 3600, 50), End: 2 * time.Second}
-	s.Metadata = []av.Sample{tagSample(0, 9+1), tagSample(time.Second, 20), tagSample(time.Second, 20), tagSample(3*time.Second, 30)}
+	s.Metadata = []av.Frame{tagSample(0, 9+1), tagSample(time.Second, 20), tagSample(time.Second, 20), tagSample(3*time.Second, 30)}
 	s.Metadata[1].Data = s.Metadata[1].Data[:9]
 	s.Metadata[2].Data = make([]byte, maxPESPayload+1)
 	check := newChecker(map[int]byte{testVideoPID: 0x1b, testID3PID: 0x15})

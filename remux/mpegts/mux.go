@@ -174,7 +174,7 @@ func ticks(t, timescale int64) int64 {
 // videoQueue hands out a segment's access units.
 type videoQueue struct {
 	track *av.Track
-	rest  []av.Sample
+	rest  []av.Frame
 	shift int64 // to be added to each dts when it is written; not above 0
 
 	wrote   bool // written holds
@@ -193,7 +193,7 @@ func (q *videoQueue) advance() {
 	for len(q.rest) > 0 && !q.ok {
 		s := &q.rest[0]
 		q.rest = q.rest[1:]
-		q.unit = newAccessUnit(q.track, s.Frame)
+		q.unit = newAccessUnit(q.track, s)
 		if q.unit.size > 0 {
 			q.dts = decodeTime(s, q.dts, !q.begun)
 			q.pts = s.Time + ticks(int64(s.CTS), int64(time.Second))
@@ -215,7 +215,7 @@ func (q *videoQueue) decodeTime() int64 {
 
 // decodeTime is the sample's, except that of two samples with one time the later
 // is decoded a tick later.
-func decodeTime(s *av.Sample, before int64, first bool) int64 {
+func decodeTime(s *av.Frame, before int64, first bool) int64 {
 	if first {
 		return s.Time
 	}
@@ -225,7 +225,7 @@ func decodeTime(s *av.Sample, before int64, first bool) int64 {
 // shiftFor returns what to add to all decode times of the samples, which come next,
 // so that none is after its presentation: an encoder may send composition times
 // below 0, and the transport stream cannot. Presentation times stay exact.
-func (q *videoQueue) shiftFor(samples []av.Sample) (by int64) {
+func (q *videoQueue) shiftFor(samples []av.Frame) (by int64) {
 	dts := q.dts
 	for i := range samples {
 		s := &samples[i]

@@ -16,10 +16,10 @@ import (
 type Segment struct {
 	Config   *av.Config
 	Sequence uint64        // media sequence number; its low 4 bits are the PAT's and PMT's continuity counters
-	Video    []av.Sample   // Time on 90 kHz; may be empty
-	Audio    []av.Sample   // Time on the track's Timescale; may be empty
+	Video    []av.Frame    // Time on 90 kHz; may be empty
+	Audio    []av.Frame    // Time on the track's Timescale; may be empty
 	Timed    bool          // the PMT has a stream of metadata, with or without samples in this segment
-	Metadata []av.Sample   // an ID3 tag each, Time on 90 kHz, not before the segment's first DTS; may be empty
+	Metadata []av.Frame    // an ID3 tag each, Time on 90 kHz, not before the segment's first DTS; may be empty
 	End      time.Duration // DTS of the first sample of the next segment: the PCR runs on up to here
 	Ahead    time.Duration // added to all that is written
 }

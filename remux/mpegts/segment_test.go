@@ -12,7 +12,7 @@ import (
 
 // cut makes segments of a stream's samples: at key frames that are 1.8 s or more
 // apart, or without video at any audio frame; audio by its DTS.
-func cut(c *av.Config, sequence uint64, video, audio []av.Sample) []*Segment {
+func cut(c *av.Config, sequence uint64, video, audio []av.Frame) []*Segment {
 	lead := video
 	if c.Video == nil {
 		lead = audio
@@ -41,7 +41,7 @@ func cut(c *av.Config, sequence uint64, video, audio []av.Sample) []*Segment {
 	return segments
 }
 
-func before(samples []av.Sample, end time.Duration) (head, tail []av.Sample) {
+func before(samples []av.Frame, end time.Duration) (head, tail []av.Frame) {
 	for i := range samples {
 		if samples[i].DTS >= end {
 			return samples[:i], samples[i:]
@@ -52,8 +52,8 @@ func before(samples []av.Sample, end time.Duration) (head, tail []av.Sample) {
 
 // frames makes n video samples a fixed number of ticks apart from start on, a
 // key frame at every gop-th.
-func frames(c *av.Config, n int, start, step int64, gop int) []av.Sample {
-	var out []av.Sample
+func frames(c *av.Config, n int, start, step int64, gop int) []av.Frame {
+	var out []av.Frame
 	for i := range n {
 		size := 300 + (i*7919)%5000
 		out = append(out, videoSample(c, start+int64(i)*step, i%gop == 0, size))
@@ -62,8 +62,8 @@ func frames(c *av.Config, n int, start, step int64, gop int) []av.Sample {
 }
 
 // sound makes n audio samples from start on.
-func sound(c *av.Config, n int, start int64) []av.Sample {
-	var out []av.Sample
+func sound(c *av.Config, n int, start int64) []av.Frame {
+	var out []av.Frame
 	for i := range n {
 		out = append(out, audioSample(c, start+int64(i*c.Audio.FrameSamples), 100+(i*7919)%400))
 	}
@@ -73,7 +73,7 @@ func sound(c *av.Config, n int, start int64) []av.Sample {
 type testStream struct {
 	name         string
 	config       *av.Config
-	video, audio []av.Sample
+	video, audio []av.Frame
 	types        map[int]byte
 }
 
@@ -125,7 +125,7 @@ func testStreams() []testStream {
 }
 
 // tiny makes each frame as small as it can be.
-func tiny(c *av.Config, samples []av.Sample) []av.Sample {
+func tiny(c *av.Config, samples []av.Frame) []av.Frame {
 	for i, s := range samples {
 		data := []byte{0x21, 0x10, 0x04, 0x60}
 		if s.Kind == av.Video {
@@ -141,7 +141,7 @@ func tiny(c *av.Config, samples []av.Sample) []av.Sample {
 
 // reorder gives frames the composition times of an I P B B pattern; delay is
 // that of the key frames.
-func reorder(samples []av.Sample, delay time.Duration) []av.Sample {
+func reorder(samples []av.Frame, delay time.Duration) []av.Frame {
 	const frame = 40 * time.Millisecond
 	for i := range samples {
 		offset := []time.Duration{0, 2 * frame, -frame, -frame}[(i%50)%4]
@@ -154,7 +154,7 @@ func reorder(samples []av.Sample, delay time.Duration) []av.Sample {
 }
 
 // equalTimes gives every fifth frame the time of the one before.
-func equalTimes(samples []av.Sample) []av.Sample {
+func equalTimes(samples []av.Frame) []av.Frame {
 	for i := 4; i < len(samples); i += 5 {
 		samples[i].Time, samples[i].DTS = samples[i-1].Time, samples[i-1].DTS
 		samples[i].CTS = 10 * time.Millisecond
@@ -212,7 +212,7 @@ func TestSegments(t *testing.T) {
 }
 
 // compareVideo compares what came out with what went in: payload and times.
-func compareVideo(t *testing.T, c *checker, samples []av.Sample) {
+func compareVideo(t *testing.T, c *checker, samples []av.Frame) {
 	t.Helper()
 	units := c.pes[testVideoPID]
 	var shift int64 // decode times are put back where a composition time is below 0
@@ -241,7 +241,7 @@ func compareVideo(t *testing.T, c *checker, samples []av.Sample) {
 	}
 }
 
-func compareAudio(t *testing.T, c *checker, config *av.Config, samples []av.Sample) {
+func compareAudio(t *testing.T, c *checker, config *av.Config, samples []av.Frame) {
 	t.Helper()
 	var want, got []byte
 	header := 0

@@ -28,7 +28,7 @@ const maxGap = 10 * clockRate
 // one Config and in decode order within each track. With tables, PAT, PMT and a PCR
 // go first: so it has to be at the first key frame, and should be at each. It fails,
 // and returns dst as it was, if Supports does not take the Config.
-func (s *Stream) Append(dst []byte, c *av.Config, video, audio []av.Sample, tables bool) ([]byte, error) {
+func (s *Stream) Append(dst []byte, c *av.Config, video, audio []av.Frame, tables bool) ([]byte, error) {
 	m := &s.mux
 	begun := s.config != nil
 	if s.config != c {
@@ -81,7 +81,7 @@ func (s *Stream) Append(dst []byte, c *av.Config, video, audio []av.Sample, tabl
 
 // first is the earliest time of the samples, at 90 kHz; without any that of the
 // clock.
-func (s *Stream) first(video, audio []av.Sample) int64 {
+func (s *Stream) first(video, audio []av.Frame) int64 {
 	first := int64(math.MaxInt64)
 	if len(video) > 0 {
 		first = video[0].Time

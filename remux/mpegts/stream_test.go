@@ -12,7 +12,7 @@ import (
 
 // pieces writes samples as they would arrive, some at a time, and returns what each
 // call appended; a key frame begins a call.
-func pieces(t *testing.T, s *Stream, c *av.Config, video, audio []av.Sample, length time.Duration) (out [][]byte, starts []bool) {
+func pieces(t *testing.T, s *Stream, c *av.Config, video, audio []av.Frame, length time.Duration) (out [][]byte, starts []bool) {
 	t.Helper()
 	for len(video)+len(audio) > 0 {
 		from := time.Duration(math.MaxInt64)
@@ -29,7 +29,7 @@ func pieces(t *testing.T, s *Stream, c *av.Config, video, audio []av.Sample, len
 				end = v.DTS
 			}
 		}
-		var v, a []av.Sample
+		var v, a []av.Frame
 		v, video = before(video, end)
 		a, audio = before(audio, end)
 		b, err := s.Append(nil, c, v, a, start)
