@@ -24,7 +24,7 @@ type Claim struct {
 	// whose old connection nobody has noticed to be dead.
 	Takeover bool
 	// Evicted is called once, from another goroutine, when the publisher has lost
-	// its stream: with ErrReplaced or ErrKicked. Write fails with the same from
+	// its stream: with ErrReplaced, ErrKicked or ErrStandstill. Write fails with the same from
 	// then on. It must not call back into this package. nil: nothing is called.
 	Evicted func(error)
 }
