@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"time"
+	"weak"
 )
 
 // ErrStandstill is why a publisher has lost its stream whose frames came in and made no
@@ -56,9 +57,9 @@ type standWatch map[*Stream]standing
 
 type standing struct {
 	publisher *Publisher
-	index     *Index
-	frames    uint64        // of the track that is cut at
-	stood     time.Duration // in which the index was the same and frames came
+	index     weak.Pointer[Index] // it must not hold what has left the window
+	frames    uint64              // of the track that is cut at
+	stood     time.Duration       // in which the index was the same and frames came
 }
 
 // look is to be called every standEvery; passed is how long ago it was last.
@@ -71,7 +72,8 @@ func (w standWatch) look(all []*Stream, passed time.Duration, told func(Name, ti
 			continue
 		}
 		seen[s] = true
-		now := standing{publisher: p, index: s.Index(), frames: frames}
+		ix := s.Index()
+		now := standing{publisher: p, index: weak.Make(ix), frames: frames}
 		if before := w[s]; before.publisher == p && before.index == now.index {
 			now.stood = before.stood
 			if frames != before.frames {
@@ -79,7 +81,7 @@ func (w standWatch) look(all []*Stream, passed time.Duration, told func(Name, ti
 			}
 		}
 		w[s] = now
-		if now.stood > s.patience(now.index) && s.oust(p, ErrStandstill) {
+		if now.stood > s.patience(ix) && s.oust(p, ErrStandstill) {
 			told(s.Name, now.stood)
 		}
 	}
