@@ -1,9 +1,12 @@
 package fanout
 
 import (
+	"time"
+
 	"headwater/remux"
 	"headwater/remux/av"
 	"headwater/remux/flv"
+	"headwater/remux/id3"
 	"headwater/remux/mpegts"
 )
 
@@ -74,7 +77,11 @@ func (flvPacker) append(dst []byte, frames []av.Frame, _ bool) ([]byte, error) {
 type tsPacker struct {
 	mux          mpegts.Stream
 	video, audio []av.Frame // room
+	metadata     []av.Frame // ID3 tags that wait for a frame
 }
+
+// maxTags bounds the metadata of one block.
+const maxTags = 32
 
 func (*tsPacker) headers(_, _ *av.Config) []byte { return nil } // they are in line
 
@@ -88,11 +95,32 @@ func (p *tsPacker) append(dst []byte, frames []av.Frame, start bool) ([]byte, er
 			video = append(video, f)
 		case av.Audio:
 			audio = append(audio, f)
+		case av.Data:
+			p.annotate(f)
 		}
 	}
-	dst, err := p.mux.Append(dst, frames[0].Config, video, audio, start)
+	if len(video)+len(audio) == 0 {
+		return dst, nil
+	}
+	dst, err := p.mux.Append(dst, frames[0].Config, video, audio, p.metadata, start)
 	clear(video)
 	clear(audio)
-	p.video, p.audio = video, audio
+	p.video, p.audio, p.metadata = video, audio, nil
 	return dst, err
+}
+
+// annotate has a data message go out as an ID3 tag, if it is one of those that become
+// one. What is too much or damaged is left out; the publisher's counts tell of it.
+func (p *tsPacker) annotate(f av.Frame) {
+	if !id3.Carries(f.Data) || len(p.metadata) == maxTags {
+		return
+	}
+	tag, err := id3.New(f.Data)
+	if err != nil {
+		return
+	}
+	const clock = 90_000
+	p.metadata = append(p.metadata, av.Frame{
+		Kind: av.Data, DTS: f.DTS, Time: int64(f.DTS / time.Microsecond * clock / (time.Second / time.Microsecond)), Data: tag,
+	})
 }

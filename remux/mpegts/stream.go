@@ -12,8 +12,9 @@ import (
 //
 // It is written like a segment with these differences: samples are not sorted beyond
 // one call, nothing is rounded up to 16 packets, for the counters run on by
-// themselves, and the version of the PMT counts the Configs. Where the Config
-// changes, packets with the discontinuity_indicator come first.
+// themselves, and the version of the PMT counts its changes: those of the Config, and the
+// first metadata. Where the Config changes, packets with the discontinuity_indicator come
+// first.
 type Stream struct {
 	mux     muxer
 	config  *av.Config
@@ -25,10 +26,11 @@ type Stream struct {
 const maxGap = 10 * clockRate
 
 // Append appends samples, which come behind those of the calls before, are all of
-// one Config and in decode order within each track. With tables, PAT, PMT and a PCR
-// go first: so it has to be at the first key frame, and should be at each. It fails,
-// and returns dst as it was, if Supports does not take the Config.
-func (s *Stream) Append(dst []byte, c *av.Config, video, audio []av.Frame, tables bool) ([]byte, error) {
+// one Config and in decode order within each track, and the ID3 tags among them, with
+// their times at 90 kHz. With tables, PAT, PMT and a PCR go first: so it has to be at the
+// first key frame, and should be at each. It fails, and returns dst as it was, if Supports
+// does not take the Config.
+func (s *Stream) Append(dst []byte, c *av.Config, video, audio, metadata []av.Frame, tables bool) ([]byte, error) {
 	m := &s.mux
 	begun := s.config != nil
 	if s.config != c {
@@ -40,6 +42,7 @@ func (s *Stream) Append(dst []byte, c *av.Config, video, audio []av.Frame, table
 			dst = s.AppendSkip(dst)
 			s.version = (s.version + 1) & 31
 		}
+		p.metadata = m.program.metadata
 		s.config, m.program, m.video.track = c, p, p.video
 		tables = true
 	}
@@ -52,6 +55,12 @@ func (s *Stream) Append(dst []byte, c *av.Config, video, audio []av.Frame, table
 	if len(video)+len(audio) == 0 {
 		tables = false
 	}
+	if len(metadata) > 0 && !m.program.metadata {
+		m.program.metadata = true
+		s.version = (s.version + 1) & 31
+		tables = true
+	}
+	m.metadata.rest = metadata
 	m.video.rest = video
 	m.video.shift = min(m.video.shift, m.video.shiftFor(video))
 	if m.audio = (audioQueue{}); audio != nil {
@@ -107,6 +116,9 @@ func (s *Stream) AppendSkip(dst []byte) []byte {
 	}
 	if p.audio != nil {
 		w.discontinuity(audioStream)
+	}
+	if p.metadata {
+		w.discontinuity(metadataStream)
 	}
 	return w.dst
 }

@@ -32,7 +32,7 @@ func pieces(t *testing.T, s *Stream, c *av.Config, video, audio []av.Frame, leng
 		var v, a []av.Frame
 		v, video = before(video, end)
 		a, audio = before(audio, end)
-		b, err := s.Append(nil, c, v, a, start)
+		b, err := s.Append(nil, c, v, a, nil, start)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,15 +74,15 @@ func TestStreamSkip(t *testing.T) {
 	check := newChecker(map[int]byte{testVideoPID: 0x1b, testAudioPID: 0x0f})
 	check.endless, check.opaque = true, true
 	video, audio := frames(c, 100, 0, 3600, 25), sound(c, 150, 0)
-	first, err := mux.Append(nil, c, video[:25], audio[:46], true)
+	first, err := mux.Append(nil, c, video[:25], audio[:46], nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := mux.Append(nil, c, video[25:50], audio[46:93], true); err != nil { // lost
+	if _, err := mux.Append(nil, c, video[25:50], audio[46:93], nil, true); err != nil { // lost
 		t.Fatal(err)
 	}
 	skip := mux.AppendSkip(nil)
-	last, err := mux.Append(nil, c, video[50:], audio[93:], true)
+	last, err := mux.Append(nil, c, video[50:], audio[93:], nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestStreamConfigChange(t *testing.T) {
 	var mux Stream
 	for i, want := range []int{0, 1, 2} {
 		c := &av.Config{Video: videoTrack()}
-		b, err := mux.Append(nil, c, frames(c, 5, int64(i)*18000, 3600, 5), nil, i == 0)
+		b, err := mux.Append(nil, c, frames(c, 5, int64(i)*18000, 3600, 5), nil, nil, i == 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,50 @@ func TestStreamConfigChange(t *testing.T) {
 		}
 	}
 	hevc := &av.Config{Video: &av.Track{Codec: av.VP9}}
-	if b, err := mux.Append([]byte{1}, hevc, nil, nil, false); err == nil || len(b) != 1 {
+	if b, err := mux.Append([]byte{1}, hevc, nil, nil, nil, false); err == nil || len(b) != 1 {
 		t.Errorf("VP9 gives %d bytes, %v", len(b), err)
+	}
+}
+
+// TestStreamMetadata: the first tag brings a PMT that lists it, with another version, and
+// what comes before is as if there were none.
+func TestStreamMetadata(t *testing.T) {
+	c := &av.Config{Video: videoTrack(), Audio: aacTrack(48000)}
+	video, audio := frames(c, 100, 0, 3600, 50), sound(c, 186, 0)
+	var mux, plain Stream
+	check := newChecker(map[int]byte{testVideoPID: 0x1b, testAudioPID: 0x0f})
+	check.endless, check.opaque = true, true
+	add := func(s *Stream, from, to int, tags ...av.Frame) []byte {
+		t.Helper()
+		b, err := s.Append(nil, c, video[from:to], audio[from*186/100:to*186/100], tags, from%50 == 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	first := add(&mux, 0, 20)
+	if !bytes.Equal(first, add(&plain, 0, 20)) {
+		t.Error("a stream without metadata depends on it")
+	}
+	check.add(first)
+	tags := []av.Frame{tagSample(840*time.Millisecond, 30), tagSample(900*time.Millisecond, 4000), tagSample(2*time.Second, 50)}
+	b := add(&mux, 20, 30, tags[:2]...)
+	if !bytes.HasPrefix(b, []byte{0x47, 0x40, 0}) {
+		t.Error("the first tag has no tables in front")
+	}
+	check.streamTypes = map[int]byte{testVideoPID: 0x1b, testAudioPID: 0x0f, testID3PID: 0x15}
+	check.add(b)
+	check.add(add(&mux, 30, 50))
+	check.add(mux.AppendSkip(nil))
+	check.add(add(&mux, 50, 60, tags[2]))
+	report(t, check)
+	got := check.pes[testID3PID]
+	if len(got) != len(tags) {
+		t.Fatalf("%d tags, want %d", len(got), len(tags))
+	}
+	for i, want := range tags {
+		if got[i].pts != want.Time+Offset || !bytes.Equal(got[i].payload, want.Data) {
+			t.Errorf("tag %d has PTS %d, want %d, or is another", i, got[i].pts, want.Time+Offset)
+		}
 	}
 }

@@ -1,0 +1,45 @@
+package fanout
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"headwater/remux"
+	"headwater/remux/flv"
+)
+
+// TestTextInTS: data messages that HLS players get as ID3 tags reach viewers of MPEG-TS as
+// the same, and those of FLV as they came.
+func TestTextInTS(t *testing.T) {
+	r := remux.NewRegistry(remux.DefaultOptions(), nil)
+	p, err := r.Publish(remux.Name{App: "live", Stream: "x"}, remux.Claim{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	send(t, p, flv.TypeVideo, 0, append([]byte{0x17, 0, 0, 0, 0}, 1, 0x42, 0xc0, 0x0d, 0xff, 0xe1, 0, 8,
+		0x67, 0x42, 0xc0, 0x0d, 0xda, 0x05, 0x07, 0xec, 1, 0, 4, 0x68, 0xce, 0x3c, 0x80))
+	ts, tags := newFeed(feedKey{p.Stream(), TS}), newFeed(feedKey{p.Stream(), FLV})
+	firstTS, firstFLV := ts.newest, tags.newest
+	pictures(t, p, 0, 40, true)
+	for i := range 3 {
+		text := fmt.Sprintf("text %d", i)
+		send(t, p, flv.TypeScript, uint32(1600+40*i), fmt.Appendf(nil, "\x02\x00\x0aonTextData\x08\x00\x00\x00\x01\x00\x04text\x02\x00\x06%s\x00\x00\x09", text))
+		pictures(t, p, 1600+40*i, 1, false)
+	}
+	bytesOf := func(f *feed, first *block) (all []byte) {
+		f.advance(1)
+		for b := first.next.Load(); b != nil; b = b.next.Load() {
+			all = append(all, b.payload()...)
+		}
+		return all
+	}
+	inTS, inFLV := bytesOf(ts, firstTS), bytesOf(tags, firstFLV)
+	if n := bytes.Count(inTS, []byte("ID3\x04")); n != 3 || !bytes.Contains(inTS, []byte("text 2")) {
+		t.Errorf("%d tags in %d bytes of MPEG-TS", n, len(inTS))
+	}
+	if n := bytes.Count(inFLV, []byte("onTextData")); n != 3 {
+		t.Errorf("%d messages in %d bytes of FLV", n, len(inFLV))
+	}
+}
