@@ -255,10 +255,11 @@ func playVLC(t *testing.T, url string) string {
 	defer func() { _ = cmd.Process.Kill() }()
 	for end := time.Now().Add(25 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
 		_, _ = io.WriteString(stdin, "stats\n")
-		last := out.String()[max(0, strings.LastIndex(out.String(), "begin of statistical info")):]
+		said := out.String()
+		last := said[max(0, strings.LastIndex(said, "begin of statistical info")):]
 		for _, m := range vlcStat.FindAllStringSubmatch(last, -1) {
 			if n, _ := strconv.Atoi(m[2]); m[1] == "frames displayed" && n > 100 {
-				return out.String()
+				return said
 			}
 		}
 	}

@@ -124,6 +124,7 @@ func TestClockDrift(t *testing.T) {
 
 // TestClockMonth drives 30 days of both tracks through every wrap of 32 bits.
 func TestClockMonth(t *testing.T) {
+	skipRaced(t)
 	t.Parallel()
 	var c clock
 	const step = 40 // ms

@@ -1,6 +1,8 @@
 package remux
 
 import (
+	"runtime/debug"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,6 +83,7 @@ func TestClockSteps(t *testing.T) {
 // of those of MPEG-TS, and looks at each frame and each segment: there is nothing but
 // one picture after the other, and one segment after the other.
 func TestMonth(t *testing.T) {
+	skipRaced(t)
 	t.Parallel()
 	const step, start = 2000, 0xffff_0000 // ms
 	s := newPictures(t, DefaultOptions())
@@ -138,5 +141,14 @@ func TestTinyFrames(t *testing.T) {
 	// Three target durations have to be there, whatever they cost.
 	if target > 4*index.Target+time.Second || held > 100_000 {
 		t.Errorf("%d frames of %v are held for HLS", held, target)
+	}
+}
+
+// skipRaced leaves a long simulation of one goroutine to runs without the race detector.
+func skipRaced(t *testing.T) {
+	t.Helper()
+	info, ok := debug.ReadBuildInfo()
+	if ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		t.Skip("ten times as long with the race detector, which has nothing to see")
 	}
 }

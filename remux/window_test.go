@@ -206,7 +206,7 @@ func TestWindowIsReadOnce(t *testing.T) {
 		}
 	}
 	o := before.options
-	for i := 0; i < len(saved); i += 1 + len(saved)/200 {
+	for i := 0; i < len(saved); i += 1 + len(saved)/60 {
 		damaged := bytes.Clone(saved)
 		damaged[i] ^= 0x10
 		restored(fmt.Sprintf("byte %d changed", i), damaged, o, errSome)
