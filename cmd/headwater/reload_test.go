@@ -154,9 +154,8 @@ func TestInheritedListeners(t *testing.T) {
 		cmd, log := start("rtmp:http:admin", 3)
 		eventually(t, "ready", ready)
 		for name, addr := range addrs {
-			if !strings.Contains(log.String(), "addr="+addr+" proto="+name) {
-				t.Errorf("round %d: %s is not at %s:\n%s", round, name, addr, log)
-			}
+			what := fmt.Sprintf("round %d: %s at %s", round, name, addr)
+			eventually(t, what, func() bool { return strings.Contains(log.String(), "addr="+addr+" proto="+name) })
 		}
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
