@@ -61,6 +61,26 @@ func listen(t *testing.T, p *Publisher, messages []rtmpMessage) (frames []av.Fra
 	return frames
 }
 
+// listenAll publishes sound, so many frames of it, with the pictures of source, and
+// returns what is heard of it by those who read tags.
+func listenAll(t *testing.T, messages, source []rtmpMessage, sent int) (p *Publisher, heard []av.Frame) {
+	t.Helper()
+	for _, m := range source {
+		if m.typ == flv.TypeVideo {
+			messages = append(messages, m)
+		}
+	}
+	slices.SortStableFunc(messages, func(a, b rtmpMessage) int { return int(a.ts) - int(b.ts) })
+	o := DefaultOptions()
+	o.Window = time.Hour
+	p = publish(t, NewRegistry(o, nil), "x", nil)
+	heard = listen(t, p, messages)
+	if len(heard) != sent-1 { // one comes in front of the first picture
+		t.Errorf("%d frames of sound for those who read tags, of %d", len(heard), sent)
+	}
+	return p, heard
+}
+
 // TestSoundChanges: sound without a sequence header that has other parameters from some
 // frame on makes one discontinuity, at the next key frame, and a new initialization
 // section. Until then it goes on, unless its clock is another: then those who read tags
@@ -84,19 +104,7 @@ func TestSoundChanges(t *testing.T) {
 				sound(t, c.codec, c.fourCC, c.rate, c.layout, change, length)...)
 			sent := len(messages)
 			_, source := testSource(t, 8)
-			for _, m := range source {
-				if m.typ == flv.TypeVideo {
-					messages = append(messages, m)
-				}
-			}
-			slices.SortStableFunc(messages, func(a, b rtmpMessage) int { return int(a.ts) - int(b.ts) })
-			o := DefaultOptions()
-			o.Window = time.Hour
-			p := publish(t, NewRegistry(o, nil), "x", nil)
-			heard := listen(t, p, messages)
-			if len(heard) != sent-1 { // one comes in front of the first picture
-				t.Errorf("%d frames of sound for those who read tags, of %d", len(heard), sent)
-			}
+			p, heard := listenAll(t, messages, source, sent)
 			without := 0
 			for _, f := range heard {
 				if !c.goesOn && f.DTS >= change*time.Millisecond && f.DTS < 4*time.Second {
@@ -260,19 +268,7 @@ func TestAACChanges(t *testing.T) {
 				from = to
 			}
 			sent := len(messages) - len(c.changes) - 1 // without headers
-			for _, m := range source {
-				if m.typ == flv.TypeVideo {
-					messages = append(messages, m)
-				}
-			}
-			slices.SortStableFunc(messages, func(a, b rtmpMessage) int { return int(a.ts) - int(b.ts) })
-			o := DefaultOptions()
-			o.Window = time.Hour
-			p := publish(t, NewRegistry(o, nil), "x", nil)
-			heard := listen(t, p, messages)
-			if len(heard) != sent-1 { // one comes in front of the first picture
-				t.Errorf("%d frames of sound for those who read tags, of %d", len(heard), sent)
-			}
+			p, heard := listenAll(t, messages, source, sent)
 			without := 0
 			for _, f := range heard {
 				i, _ := slices.BinarySearchFunc(c.changes, f.DTS, func(at uint32, d time.Duration) int {

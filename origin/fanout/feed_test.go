@@ -9,6 +9,20 @@ import (
 	"headwater/remux/flv"
 )
 
+// publisher returns one of H.264 pictures alone, that has sent its header.
+func publisher(t *testing.T) *remux.Publisher {
+	t.Helper()
+	r := remux.NewRegistry(remux.DefaultOptions(), nil)
+	p, err := r.Publish(remux.Name{App: "live", Stream: "x"}, remux.Claim{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	send(t, p, flv.TypeVideo, 0, append([]byte{0x17, 0, 0, 0, 0}, 1, 0x42, 0xc0, 0x0d, 0xff, 0xe1, 0, 8,
+		0x67, 0x42, 0xc0, 0x0d, 0xda, 0x05, 0x07, 0xec, 1, 0, 4, 0x68, 0xce, 0x3c, 0x80))
+	return p
+}
+
 // pictures publishes some of 20 KB and 40 ms from a time on; key says that the first is a
 // key frame.
 func pictures(t *testing.T, p *remux.Publisher, from, n int, key bool) {
@@ -25,14 +39,7 @@ func pictures(t *testing.T, p *remux.Publisher, from, n int, key bool) {
 // TestKeyFrameThatIsTheLast: an encoder that sends one key frame and then none costs what
 // a viewer may be behind, not all that it has sent. Who comes late waits for the next.
 func TestKeyFrameThatIsTheLast(t *testing.T) {
-	r := remux.NewRegistry(remux.DefaultOptions(), nil)
-	p, err := r.Publish(remux.Name{App: "live", Stream: "x"}, remux.Claim{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.Close)
-	send(t, p, flv.TypeVideo, 0, append([]byte{0x17, 0, 0, 0, 0}, 1, 0x42, 0xc0, 0x0d, 0xff, 0xe1, 0, 8,
-		0x67, 0x42, 0xc0, 0x0d, 0xda, 0x05, 0x07, 0xec, 1, 0, 4, 0x68, 0xce, 0x3c, 0x80))
+	p := publisher(t)
 	f := newFeed(feedKey{p.Stream(), FLV})
 	turn := int64(0)
 	publish := func(from, n int, key bool) (newest, start *block) {

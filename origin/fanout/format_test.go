@@ -5,21 +5,13 @@ import (
 	"fmt"
 	"testing"
 
-	"headwater/remux"
 	"headwater/remux/flv"
 )
 
 // TestTextInTS: data messages that HLS players get as ID3 tags reach viewers of MPEG-TS as
 // the same, and those of FLV as they came.
 func TestTextInTS(t *testing.T) {
-	r := remux.NewRegistry(remux.DefaultOptions(), nil)
-	p, err := r.Publish(remux.Name{App: "live", Stream: "x"}, remux.Claim{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.Close)
-	send(t, p, flv.TypeVideo, 0, append([]byte{0x17, 0, 0, 0, 0}, 1, 0x42, 0xc0, 0x0d, 0xff, 0xe1, 0, 8,
-		0x67, 0x42, 0xc0, 0x0d, 0xda, 0x05, 0x07, 0xec, 1, 0, 4, 0x68, 0xce, 0x3c, 0x80))
+	p := publisher(t)
 	ts, tags := newFeed(feedKey{p.Stream(), TS}), newFeed(feedKey{p.Stream(), FLV})
 	firstTS, firstFLV := ts.newest, tags.newest
 	pictures(t, p, 0, 40, true)
