@@ -136,7 +136,7 @@ func (s *session) open(name remux.Name, claim remux.Claim) (sink, error) {
 		return to, err
 	}
 	select {
-	case <-time.After(2*s.server.config.ReadGather + 10*time.Millisecond):
+	case <-time.After((turns.MostSkipped+2)*s.server.config.ReadGather + 10*time.Millisecond):
 	case <-s.server.ctx.Done():
 	}
 	return s.server.publish(name, claim)
@@ -192,8 +192,18 @@ func (s *session) Unpublish(err error) {
 // takeTurns has what it publishes read in turns.
 func (s *session) takeTurns(on bool) {
 	if s.turns != nil {
+		s.turns.Unhurried = s.unwatched
 		s.turns.TakeTurns(on)
 	}
+}
+
+// watchedFor is how long a stream is watched by whoever has last asked for something:
+// players of playlists come back at least once in a segment.
+const watchedFor = 30 * time.Second
+
+// unwatched reports whether nobody waits for what is published.
+func (s *session) unwatched() bool {
+	return s.cuts.stream != nil && s.cuts.stream.Unwatched() > watchedFor
 }
 
 // stop ends the session from another goroutine: the server closes, or the

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"headwater/remux"
 )
 
 // TestReadGather measures how long a message takes from the encoder to the stream
@@ -50,5 +52,36 @@ func TestReadGather(t *testing.T) {
 				_ = conn.Close()
 			})
 		}
+	}
+}
+
+// TestReadUnwatched measures the same of a publisher whom nobody watches, and from the
+// moment at which somebody does.
+func TestReadUnwatched(t *testing.T) {
+	h := shortHarness(t, time.Second, nil)
+	e := h.encoder(t, "live", "x")
+	sent := uint64(0)
+	delay := func() time.Duration {
+		var delays []time.Duration
+		for range 15 {
+			time.Sleep(3 * time.Millisecond)
+			began := time.Now()
+			e.message(4, 8, 1, uint32(sent), make([]byte, 300))
+			for sent++; h.Stats().Messages < sent; {
+				time.Sleep(200 * time.Microsecond)
+			}
+			delays = append(delays, time.Since(began))
+		}
+		slices.Sort(delays)
+		t.Logf("half of them below %v, all below %v", delays[7], delays[14])
+		return delays[7]
+	}
+	gather := h.config.ReadGather
+	if d := delay(); d < 2*gather {
+		t.Errorf("half of all messages take less than %v, while nobody waits for them", d)
+	}
+	h.config.Registry.Stream(remux.Name{App: "live", Stream: "x"}).Touch()
+	if d := delay(); d > 2*gather {
+		t.Errorf("half of all messages take more than %v, while somebody waits for them", d)
 	}
 }

@@ -3,6 +3,7 @@ package remux
 import (
 	"crypto/rand"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -87,9 +88,13 @@ func (s *Stream) Live() (live bool, since time.Time) {
 // Touch says that somebody wants the stream now. Cursors say so by themselves.
 func (s *Stream) Touch() { s.touched.Store(int64(time.Since(s.Began))) }
 
-// Unwatched is how long nobody has wanted the stream.
+// Unwatched is how long nobody has wanted the stream, for ever if nobody has at all.
 func (s *Stream) Unwatched() time.Duration {
-	return time.Since(s.Began) - time.Duration(s.touched.Load())
+	touched := time.Duration(s.touched.Load())
+	if touched == 0 {
+		return math.MaxInt64
+	}
+	return time.Since(s.Began) - touched
 }
 
 // attach makes p the stream's publisher, unless there is one that is not to be

@@ -41,7 +41,11 @@ func TestUnwatched(t *testing.T) {
 	}
 	s := p.Stream()
 	s.Began = s.Began.Add(-time.Minute)
-	if d := s.Unwatched(); d < time.Minute {
+	if d := s.Unwatched(); d < 24*time.Hour {
+		t.Errorf("unwatched for %v, though nobody ever wanted it", d)
+	}
+	s.touched.Store(1)
+	if d := s.Unwatched(); d < time.Minute || d > time.Hour {
 		t.Errorf("unwatched for %v", d)
 	}
 	cursor := s.NewCursor()

@@ -236,6 +236,9 @@ func (p *pull) receive(c *rtmp.Client, stop context.CancelCauseFunc) error {
 		return fmt.Errorf("publish here: %w", err)
 	}
 	defer to.Close()
+	if p.stream == nil {
+		to.Stream().Touch() // somebody has asked for it
+	}
 	p.stream = to.Stream()
 	p.resolve()
 	p.enter(Live)

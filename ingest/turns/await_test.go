@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -146,6 +147,82 @@ func TestAwaitEnds(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// pacer notes when its turns come.
+type pacer struct {
+	at   []time.Time
+	most int
+}
+
+func (p *pacer) Turn(_ []byte, _ int, now time.Time) bool {
+	p.at = append(p.at, now)
+	return len(p.at) < p.most
+}
+
+// gaps returns the times between turns, shortest first.
+func (p *pacer) gaps() []time.Duration {
+	var gaps []time.Duration
+	for i := 1; i < len(p.at); i++ {
+		gaps = append(gaps, p.at[i].Sub(p.at[i-1]))
+	}
+	slices.Sort(gaps)
+	return gaps
+}
+
+// TestUnhurried leaves turns out while nobody waits for what comes, and none from the
+// moment at which somebody does.
+func TestUnhurried(t *testing.T) {
+	const every = 5 * time.Millisecond
+	in, peer := ready(t, New(every))
+	go func() {
+		for {
+			if _, err := peer.Write([]byte("x")); err != nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	pace := func(unhurried bool, turns int) []time.Duration {
+		in.Unhurried = func() bool { return unhurried }
+		p := &pacer{most: turns}
+		if waited, err := in.Await(p); !waited || err != nil {
+			t.Fatalf("waited %v, %v", waited, err)
+		}
+		return p.gaps()
+	}
+	if gaps := pace(true, 10); gaps[0] < MostSkipped*every {
+		t.Errorf("turns are taken within %v", gaps[0])
+	}
+	if gaps := pace(false, 30); gaps[len(gaps)/2] > 3*every { // the machine has its own delays
+		t.Errorf("turns are left out: half of them are more than %v apart", gaps[len(gaps)/2])
+	}
+}
+
+// TestSkip has nobody who sends much wait for room, and whoever sends little again be
+// left alone again.
+func TestSkip(t *testing.T) {
+	unhurried := true
+	w := waiter{conn: &Conn{Unhurried: func() bool { return unhurried }}}
+	for i, c := range []struct {
+		bytes, want int
+	}{
+		{0, MostSkipped},
+		{5 << 10, MostSkipped},  // in five turns
+		{32 << 10, MostSkipped}, // as much as it may be
+		{60 << 10, 1},           // at 12 KB a turn that makes 24 in two
+		{60 << 10, 0},
+		{20 << 10, 0},
+		{6 << 10, MostSkipped},
+	} {
+		if w.skip(c.bytes); w.skipped != c.want {
+			t.Errorf("step %d: behind %d bytes %d turns are left out, want %d", i, c.bytes, w.skipped, c.want)
+		}
+	}
+	unhurried = false
+	if w.skip(0); w.skipped != 0 {
+		t.Errorf("%d turns are left out while somebody waits", w.skipped)
 	}
 }
 

@@ -69,7 +69,14 @@ type waiter struct {
 	conn  *Conn
 	fd    uintptr
 	taker Taker // nil: it waits for no more than its turn
+
+	skipped int // turns left out between the last one and the next
+	rest    int // of these, still to come
 }
+
+// MostSkipped is how many turns in succession are left out where nobody waits for what
+// they bring.
+const MostSkipped = 4
 
 // join has a connection wait from the next turn on.
 func (r *round) join(w waiter) {
@@ -104,9 +111,14 @@ func (r *round) run() {
 		late := r.late.Swap(false) || n%lateTurns == 0
 		now, stay := time.Now(), 0
 		for _, w := range waiting {
-			if late && w.conn.late(now) || !w.turn(room, now) {
+			switch {
+			case late && w.conn.late(now), w.rest == 0 && !w.turn(room, now):
 				w.conn.back <- struct{}{}
 				continue
+			case w.rest > 0:
+				w.rest--
+			default:
+				w.rest = w.skipped
 			}
 			waiting[stay] = w
 			stay++

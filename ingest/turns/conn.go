@@ -28,6 +28,11 @@ const (
 type Conn struct {
 	*net.TCPConn
 
+	// Unhurried, if it is set, reports that nobody waits for what comes: then some of the
+	// turns of Await are left out. It is called by the goroutine that reads, at each turn,
+	// and is to be set before there are any.
+	Unhurried func() bool
+
 	// fixed after Wrap
 	outer net.Conn // what TCPConn came in
 	clock *Clock
@@ -150,7 +155,7 @@ func (c *Conn) Await(t Taker) (waited bool, err error) {
 		return false, nil
 	}
 	err = c.raw.Control(func(fd uintptr) { // the descriptor is nobody else's meanwhile
-		c.wait(r, waiter{c, fd, t})
+		c.wait(r, waiter{conn: c, fd: fd, taker: t})
 		waited = true
 	})
 	if err == nil {
@@ -173,6 +178,7 @@ func (w *waiter) turn(room []byte, now time.Time) bool {
 	n, errno := receive(w.fd, room[headroom:])
 	switch {
 	case errno == syscall.EAGAIN || errno == syscall.EINTR:
+		w.skip(0)
 		return !w.conn.late(now)
 	case errno != 0 || n == 0:
 		w.conn.err = w.conn.failed(errno)
@@ -181,7 +187,22 @@ func (w *waiter) turn(room []byte, now time.Time) bool {
 	if n == roomSize {
 		w.conn.empty = false
 	}
-	return w.taker.Turn(room[:headroom+n], headroom, now) && n < roomSize
+	if !w.taker.Turn(room[:headroom+n], headroom, now) || n == roomSize {
+		return false
+	}
+	w.skip(n)
+	return true
+}
+
+// skip says how many turns to leave out behind one that has brought n bytes. At the rate
+// at which they came the next one brings half of what the kernel has room for, so that
+// the peer need not wait for room.
+func (w *waiter) skip(n int) {
+	since := w.skipped + 1
+	w.skipped = 0
+	if w.conn.Unhurried != nil && w.conn.Unhurried() {
+		w.skipped = min(MostSkipped, max(since*lowWater/2/max(n, 1), 1)-1)
+	}
 }
 
 // late reports whether a deadline is over; then Read says so.
