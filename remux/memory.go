@@ -50,8 +50,12 @@ const (
 	// sameLife is how long after a state a player may still be at its playlist, so
 	// that the target durations have to stay as they were.
 	sameLife = 5 * time.Minute
-	// writeEvery is how much a crash may forget.
-	writeEvery = 300 * time.Millisecond
+	// writeEvery is how much a crash may forget, where the disk is fast enough and the
+	// streams are few: a write takes no more than one part in writeShare of the time, and
+	// another one follows within writeLatest.
+	writeEvery  = 300 * time.Millisecond
+	writeShare  = 100
+	writeLatest = time.Second
 	// maxStates bounds the names that are remembered; the oldest go first.
 	maxStates = 10000
 )
@@ -161,8 +165,8 @@ func (m *Memory) forgetOldest() {
 }
 
 // Run writes the memory to its file every writeEvery while it changes, and at once
-// where a stream begins or has a discontinuity, until ctx is done, and then once
-// more. What goes wrong is logged once.
+// where a stream begins or has a discontinuity, if it has not just been written, until
+// ctx is done, and then once more. What goes wrong is logged once.
 func (m *Memory) Run(ctx context.Context) {
 	if m.path == "" {
 		return
@@ -179,6 +183,7 @@ func (m *Memory) Run(ctx context.Context) {
 		case <-tick.C:
 		case <-m.news:
 		}
+		began := time.Now()
 		err := m.write()
 		if err != nil && !failing {
 			m.log.Error("stream state not written", "path", m.path, "error", err)
@@ -186,6 +191,10 @@ func (m *Memory) Run(ctx context.Context) {
 		failing = err != nil
 		if ended {
 			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(min(writeShare*time.Since(began), writeLatest)):
 		}
 	}
 }
