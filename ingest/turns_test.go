@@ -18,16 +18,7 @@ func TestReadGather(t *testing.T) {
 		for _, secure := range []bool{false, true} {
 			t.Run(fmt.Sprint(gather, secure), func(t *testing.T) {
 				h := newHarness(t, func(c *Config) { c.ReadGather = gather })
-				var conn net.Conn
-				var err error
-				if secure {
-					conn, err = tls.Dial("tcp", h.secure(t), &tls.Config{InsecureSkipVerify: true}) // the test's own certificate
-				} else {
-					conn, err = net.Dial("tcp", h.addr)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
+				conn := h.connect(t, secure)
 				e := h.greet(t, conn)
 				if code, text := e.ask("live", "", "x"); code != "NetStream.Publish.Start" {
 					t.Fatalf("answer %s: %s", code, text)
@@ -58,30 +49,53 @@ func TestReadGather(t *testing.T) {
 // TestReadUnwatched measures the same of a publisher whom nobody watches, and from the
 // moment at which somebody does.
 func TestReadUnwatched(t *testing.T) {
-	h := shortHarness(t, time.Second, nil)
-	e := h.encoder(t, "live", "x")
-	sent := uint64(0)
-	delay := func() time.Duration {
-		var delays []time.Duration
-		for range 15 {
-			time.Sleep(3 * time.Millisecond)
-			began := time.Now()
-			e.message(4, 8, 1, uint32(sent), make([]byte, 300))
-			for sent++; h.Stats().Messages < sent; {
-				time.Sleep(200 * time.Microsecond)
+	for _, secure := range []bool{false, true} {
+		t.Run(fmt.Sprint(secure), func(t *testing.T) {
+			h := shortHarness(t, time.Second, nil)
+			e := h.greet(t, h.connect(t, secure))
+			if code, text := e.ask("live", "", "x"); code != "NetStream.Publish.Start" {
+				t.Fatalf("answer %s: %s", code, text)
 			}
-			delays = append(delays, time.Since(began))
-		}
-		slices.Sort(delays)
-		t.Logf("half of them below %v, all below %v", delays[7], delays[14])
-		return delays[7]
+			sent := uint64(0)
+			delay := func() time.Duration {
+				var delays []time.Duration
+				for range 15 {
+					time.Sleep(3 * time.Millisecond)
+					began := time.Now()
+					e.message(4, 8, 1, uint32(sent), make([]byte, 300))
+					for sent++; h.Stats().Messages < sent; {
+						time.Sleep(200 * time.Microsecond)
+					}
+					delays = append(delays, time.Since(began))
+				}
+				slices.Sort(delays)
+				t.Logf("half of them below %v, all below %v", delays[7], delays[14])
+				return delays[7]
+			}
+			gather := h.config.ReadGather
+			if d := delay(); d < 2*gather {
+				t.Errorf("half of all messages take less than %v, while nobody waits for them", d)
+			}
+			h.config.Registry.Stream(remux.Name{App: "live", Stream: "x"}).Touch()
+			if d := delay(); d > 2*gather {
+				t.Errorf("half of all messages take more than %v, while somebody waits for them", d)
+			}
+		})
 	}
-	gather := h.config.ReadGather
-	if d := delay(); d < 2*gather {
-		t.Errorf("half of all messages take less than %v, while nobody waits for them", d)
+}
+
+// connect returns a connection to the server, over TLS if that is asked for.
+func (h *harness) connect(t *testing.T, secure bool) net.Conn {
+	t.Helper()
+	var conn net.Conn
+	var err error
+	if secure {
+		conn, err = tls.Dial("tcp", h.secure(t), &tls.Config{InsecureSkipVerify: true}) // the test's own certificate
+	} else {
+		conn, err = net.Dial("tcp", h.addr)
 	}
-	h.config.Registry.Stream(remux.Name{App: "live", Stream: "x"}).Touch()
-	if d := delay(); d > 2*gather {
-		t.Errorf("half of all messages take more than %v, while somebody waits for them", d)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return conn
 }

@@ -204,7 +204,8 @@ func TestUnhurried(t *testing.T) {
 // left alone again.
 func TestSkip(t *testing.T) {
 	unhurried := true
-	w := waiter{conn: &Conn{Unhurried: func() bool { return unhurried }}}
+	var p pace
+	ask := func() bool { return unhurried }
 	for i, c := range []struct {
 		bytes, want int
 	}{
@@ -216,13 +217,13 @@ func TestSkip(t *testing.T) {
 		{20 << 10, 0},
 		{6 << 10, MostSkipped},
 	} {
-		if w.skip(c.bytes); w.skipped != c.want {
-			t.Errorf("step %d: behind %d bytes %d turns are left out, want %d", i, c.bytes, w.skipped, c.want)
+		if p.skip(c.bytes, ask); p.skipped != c.want {
+			t.Errorf("step %d: behind %d bytes %d turns are left out, want %d", i, c.bytes, p.skipped, c.want)
 		}
 	}
 	unhurried = false
-	if w.skip(0); w.skipped != 0 {
-		t.Errorf("%d turns are left out while somebody waits", w.skipped)
+	if p.skip(0, ask); p.skipped != 0 {
+		t.Errorf("%d turns are left out while somebody waits", p.skipped)
 	}
 }
 

@@ -70,13 +70,27 @@ type waiter struct {
 	fd    uintptr
 	taker Taker // nil: it waits for no more than its turn
 
-	skipped int // turns left out between the last one and the next
-	rest    int // of these, still to come
+	pace pace
+	rest int // turns of those that are left out, still to come
 }
 
 // MostSkipped is how many turns in succession are left out where nobody waits for what
 // they bring.
 const MostSkipped = 4
+
+// pace is how many turns are left out between the last one and the next.
+type pace struct{ skipped int }
+
+// skip sets it behind a turn that has brought n bytes. At the rate at which they came the
+// next one brings half of what the kernel has room for, so that the peer need not wait
+// for room.
+func (p *pace) skip(n int, unhurried func() bool) {
+	since := p.skipped + 1
+	p.skipped = 0
+	if unhurried != nil && unhurried() {
+		p.skipped = min(MostSkipped, max(since*lowWater/2/max(n, 1), 1)-1)
+	}
+}
 
 // join has a connection wait from the next turn on.
 func (r *round) join(w waiter) {
@@ -118,7 +132,7 @@ func (r *round) run() {
 			case w.rest > 0:
 				w.rest--
 			default:
-				w.rest = w.skipped
+				w.rest = w.pace.skipped
 			}
 			waiting[stay] = w
 			stay++

@@ -28,9 +28,9 @@ const (
 type Conn struct {
 	*net.TCPConn
 
-	// Unhurried, if it is set, reports that nobody waits for what comes: then some of the
-	// turns of Await are left out. It is called by the goroutine that reads, at each turn,
-	// and is to be set before there are any.
+	// Unhurried, if it is set, reports that nobody waits for what comes: then some turns
+	// are left out. It is called by the goroutine that reads, at each turn, and is to be
+	// set before there are any.
 	Unhurried func() bool
 
 	// fixed after Wrap
@@ -45,6 +45,8 @@ type Conn struct {
 
 	// owned by the goroutine that reads; by the round's, while it waits
 	empty bool  // the socket was, when it was read last
+	pace  pace  // of Read
+	got   int   // by Read, since it waited last
 	err   error // of the round's read
 
 	// of the read that is under way; a closure for each would be garbage
@@ -178,7 +180,7 @@ func (w *waiter) turn(room []byte, now time.Time) bool {
 	n, errno := receive(w.fd, room[headroom:])
 	switch {
 	case errno == syscall.EAGAIN || errno == syscall.EINTR:
-		w.skip(0)
+		w.pace.skip(0, w.conn.Unhurried)
 		return !w.conn.late(now)
 	case errno != 0 || n == 0:
 		w.conn.err = w.conn.failed(errno)
@@ -190,19 +192,8 @@ func (w *waiter) turn(room []byte, now time.Time) bool {
 	if !w.taker.Turn(room[:headroom+n], headroom, now) || n == roomSize {
 		return false
 	}
-	w.skip(n)
+	w.pace.skip(n, w.conn.Unhurried)
 	return true
-}
-
-// skip says how many turns to leave out behind one that has brought n bytes. At the rate
-// at which they came the next one brings half of what the kernel has room for, so that
-// the peer need not wait for room.
-func (w *waiter) skip(n int) {
-	since := w.skipped + 1
-	w.skipped = 0
-	if w.conn.Unhurried != nil && w.conn.Unhurried() {
-		w.skipped = min(MostSkipped, max(since*lowWater/2/max(n, 1), 1)-1)
-	}
 }
 
 // late reports whether a deadline is over; then Read says so.
@@ -223,10 +214,13 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	for {
 		if c.empty {
-			c.wait(r, waiter{conn: c})
+			c.pace.skip(c.got, c.Unhurried)
+			c.got = 0
+			c.wait(r, waiter{conn: c, rest: c.pace.skipped})
 		}
 		n, err := c.try(p)
 		c.empty = n < len(p)
+		c.got += n
 		if n > 0 || err != nil {
 			return n, err
 		}
