@@ -28,6 +28,7 @@ import (
 type plan struct {
 	server     string        // path of the binary
 	file       string        // FLV to replay
+	thin       string        // one of a low bit rate; "": very many viewers are not measured
 	publishers int           // of the ingest measurement
 	viewers    int           // of the fan-out measurement
 	warm       time.Duration // before the ingest measurement, so that windows are full
@@ -55,15 +56,16 @@ func main() {
 	var p plan
 	flag.StringVar(&p.server, "server", "", "path of the headwater binary")
 	flag.StringVar(&p.file, "file", "", "FLV file to publish, longer than a measurement")
+	flag.StringVar(&p.thin, "thin", "", "FLV file of a low bit rate, for 10000 viewers")
 	flag.IntVar(&p.publishers, "publishers", 200, "publishers with nobody watching")
 	flag.IntVar(&p.viewers, "viewers", 1000, "HTTP-FLV viewers of one stream")
 	flag.DurationVar(&p.warm, "warm", 20*time.Second, "time before memory and CPU of ingest are taken")
 	flag.DurationVar(&p.measure, "measure", 8*time.Second, "time that is measured")
 	flag.DurationVar(&p.floor, "floor", 4*time.Second, "time the floors are measured")
 	flag.DurationVar(&p.gather, "gather", 100*time.Millisecond, "how long server and fan-out floor gather before they write")
-	flag.BoolVar(&p.matrix, "matrix", false, "also measure 1 to 9900 viewers at 0, 33, 100 and 350 ms")
+	flag.BoolVar(&p.matrix, "matrix", false, "also measure 1 to 500 publishers, and 1 to 10000 viewers at 0, 33, 100 and 350 ms")
 	flag.IntVar(&p.players, "players", 1000, "low-latency HLS players")
-	flag.StringVar(&p.only, "only", "", "measure these alone: hls, blocked, dead, ingest, unwatched, fanout, rtmpplay, publishers, matrix")
+	flag.StringVar(&p.only, "only", "", "measure these alone: hls, blocked, dead, ingest, unwatched, fanout, rtmpplay, publishers, matrix, many")
 	out := flag.String("json", "", "also write the results to this file")
 	charts := flag.String("charts", "", "also write the results as SVG files to this folder")
 	flag.Parse()

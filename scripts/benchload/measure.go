@@ -46,6 +46,12 @@ type fanoutCost struct {
 	ViewerKB   float64 `json:"resident_kb_per_viewer,omitempty"`
 }
 
+// fanoutPair is what a number of viewers costs, and what the kernel alone charges.
+type fanoutPair struct {
+	Headwater fanoutCost `json:"headwater"`
+	Floor     fanoutCost `json:"floor"`
+}
+
 // results is one run on one machine.
 type results struct {
 	Machine     string        `json:"machine"`
@@ -64,6 +70,7 @@ type results struct {
 	Blocked    blockedCost  `json:"hls_blocked"`
 	Publishers []ingestPair `json:"ingest_publishers,omitempty"`
 	Matrix     []fanoutCost `json:"fanout_matrix,omitempty"`
+	Many       []fanoutPair `json:"fanout_many,omitempty"`
 }
 
 const mb = 1 << 20
@@ -102,9 +109,10 @@ func measureAll(p plan) (results, error) {
 		{"rtmpplay", true, func() error { return r.measurePlay(p, plain) }},
 		{"publishers", p.matrix, func() error { r.Publishers = measurePublishers(p, plain, []int{1, 50, 200, 500}); return nil }},
 		{"matrix", p.matrix, func() error {
-			r.Matrix = measureMatrix(p, stamped, []int{1, 100, 1000, 9900}, []int{0, 33, 100, 350})
+			r.Matrix = measureMatrix(p, stamped, []int{1, 100, 1000}, []int{0, 33, 100, 350})
 			return nil
 		}},
+		{"many", p.matrix && p.thin != "", func() (err error) { r.Many, err = measureMany(p, 10_000, []int{33, 100, 350}); return }},
 	} {
 		if !p.wants(part.name, part.usual) {
 			continue
@@ -133,20 +141,43 @@ func (r *results) measureIngest(p plan, file *replay) (err error) {
 }
 
 // measureFanout measures viewers of one stream, and the kernel alone at their bit rate.
-func (r *results) measureFanout(p plan, stamped *replay) (err error) {
-	if r.Fanout, err = measureServed(p, stamped, p.viewers, int(r.GatherMs)); err != nil {
-		return err
+func (r *results) measureFanout(p plan, stamped *replay) error {
+	pair, err := measureViewers(p, stamped, p.viewers, int(r.GatherMs))
+	r.Fanout, r.FanoutFloor = pair.Headwater, pair.Floor
+	return err
+}
+
+func measureViewers(p plan, stamped *replay, viewers, gather int) (pair fanoutPair, err error) {
+	if pair.Headwater, err = measureServed(p, stamped, viewers, gather); err != nil {
+		return pair, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return pair, err
 	}
-	rate := strconv.Itoa(int(r.Fanout.ViewerMbps * 1e6))
-	floor := []string{"floor-fanout", strconv.FormatInt(r.GatherMs, 10), rate}
-	r.FanoutFloor, err = withProcess(self, floor, []string{"http"}, func(s *process) (fanoutCost, error) {
-		return measureFanout(s, "/", p.viewers, p.floor)
+	rate := strconv.Itoa(int(pair.Headwater.ViewerMbps * 1e6))
+	floor := []string{"floor-fanout", strconv.Itoa(gather), rate}
+	pair.Floor, err = withProcess(self, floor, []string{"http"}, func(s *process) (fanoutCost, error) {
+		return measureFanout(s, "/", viewers, p.floor)
 	})
-	return err
+	return pair, err
+}
+
+// measureMany measures so many viewers that two processors could not receive an
+// ordinary stream for all of them: they get a thin one.
+func measureMany(p plan, viewers int, gathers []int) (all []fanoutPair, err error) {
+	thin, err := newReplay(p.thin, true)
+	if err != nil {
+		return nil, err
+	}
+	for _, ms := range gathers {
+		pair, err := measureViewers(p, thin, viewers, ms)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, pair)
+	}
+	return all, nil
 }
 
 // measurePlay measures players over RTMP, here and with nginx.

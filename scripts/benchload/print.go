@@ -60,7 +60,20 @@ func (r results) print(w io.Writer) {
 		r.gap(w, t)
 	}
 	r.printMatrix(line)
+	r.gap(w, t)
+	r.printMany(line)
 	_ = t.Flush()
+}
+
+func (r results) printMany(line func(string, ...any)) {
+	if len(r.Many) == 0 {
+		return
+	}
+	line("viewers of a thin stream\tgather ms\tMbit/s\tCPU s per GB\tkernel alone\tKB per viewer\tdelay p50 ms\tp99 ms\tlost")
+	for _, c := range r.Many {
+		h := c.Headwater
+		line("%d\t%d\t%.0f\t%.3f\t%.3f\t%.1f\t%.0f\t%.0f\t%d", h.Viewers, h.GatherMs, h.Mbps, h.CPUPerGB, c.Floor.CPUPerGB, h.ViewerKB, h.DelayP50, h.DelayP99, h.Left)
+	}
 }
 
 func (results) gap(w io.Writer, t *tabwriter.Writer) {
