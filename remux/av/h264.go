@@ -10,6 +10,7 @@ import (
 // NAL unit types of H.264 (table 7-1) that matter here.
 const (
 	h264IDR = 5
+	h264SEI = 6
 	h264SPS = 7
 	h264PPS = 8
 )
