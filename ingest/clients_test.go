@@ -98,6 +98,7 @@ func gstreamer(t *testing.T, sink ...string) <-chan string {
 }
 
 func TestGStreamerPublishes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		sink func(addr string) []string
@@ -110,6 +111,7 @@ func TestGStreamerPublishes(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			h := newHarness(t, nil)
 			out := gstreamer(t, c.sink(h.addr)...)
 			r := h.stream(t)

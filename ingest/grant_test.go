@@ -77,6 +77,7 @@ func TestTakeoverNeedsProof(t *testing.T) {
 
 // TestDoneIsToldOnce ends publications in every way.
 func TestDoneIsToldOnce(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		change func(*Config)
 		end    func(t *testing.T, h *harness, e *encoder)
@@ -108,6 +109,7 @@ func TestDoneIsToldOnce(t *testing.T) {
 		}, []Reason{Shutdown}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			told := new(ends)
 			h := grantingHarness(t, told, c.change)
 			e := h.encoder(t, "live", "x")

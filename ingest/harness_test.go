@@ -125,7 +125,7 @@ func newHarness(t *testing.T, change func(*Config)) *harness {
 	c := Config{
 		Registry:   remux.NewRegistry(remux.DefaultOptions(), nil),
 		Logger:     slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		ReadGather: 20 * time.Millisecond,
+		ReadGather: 2 * time.Millisecond, // a name is free again some turns behind its publisher's end
 	}
 	if change != nil {
 		change(&c)

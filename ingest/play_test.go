@@ -59,6 +59,7 @@ func (e *encoder) frame() rtmp.Message {
 
 // TestPlayRequest: what AuthorizePlay is told, and that PlayDone hears of the end.
 func TestPlayRequest(t *testing.T) {
+	t.Parallel()
 	asked, done := make(chan PlayRequest, 1), make(chan PlayEnd, 1)
 	var same PlayRequest
 	h := playHarness(t, func(c *Config) {
@@ -233,6 +234,7 @@ func TestPlayersThatDoNotRead(t *testing.T) {
 	})
 	b := h.broadcast(t, "x", 0)
 	good := h.player(t, "x")
+	good.frame() // all that serves it runs
 	before := runtime.NumGoroutine()
 	const dead = 20
 	for range dead {

@@ -507,6 +507,7 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestShutdown(t *testing.T) {
+	t.Parallel()
 	h := newHarness(t, nil)
 	e := h.encoder(t, "live", "x")
 	r := h.stream(t)
@@ -551,6 +552,7 @@ func TestShutdown(t *testing.T) {
 // TestShutdownWhileAuthorizing neither waits for the answer nor passes it on:
 // the encoder shall come back.
 func TestShutdownWhileAuthorizing(t *testing.T) {
+	t.Parallel()
 	asked := make(chan struct{})
 	h := newHarness(t, func(c *Config) {
 		c.Authorize = func(ctx context.Context, _ PublishRequest) (Grant, error) {

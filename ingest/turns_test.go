@@ -51,7 +51,7 @@ func TestReadGather(t *testing.T) {
 func TestReadUnwatched(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprint(secure), func(t *testing.T) {
-			h := shortHarness(t, time.Second, nil)
+			h := shortHarness(t, time.Second, func(c *Config) { c.ReadGather = 20 * time.Millisecond })
 			e := h.greet(t, h.connect(t, secure))
 			if code, text := e.ask("live", "", "x"); code != "NetStream.Publish.Start" {
 				t.Fatalf("answer %s: %s", code, text)
