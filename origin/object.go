@@ -37,7 +37,7 @@ func serve(w http.ResponseWriter, r *http.Request, o *remux.Object, contentType,
 	allowTime(w, len(body))
 	if conditional(r) {
 		delete(header, "Content-Length")
-		http.ServeContent(w, r, "", o.Modified, bytes.NewReader(body))
+		http.ServeContent(refusals{w}, r, "", o.Modified, bytes.NewReader(body))
 		return
 	}
 	if r.Method != http.MethodHead {
@@ -59,6 +59,7 @@ var (
 	gzipEncoding = []string{"gzip"}
 	acceptBytes  = []string{"bytes"}
 	noSniff      = []string{"nosniff"}
+	noStore      = []string{"no-store"}
 	exposed      = []string{"Date, Age, Content-Length, Content-Range, ETag, Last-Modified, Retry-After"}
 )
 
@@ -83,6 +84,17 @@ func setHeaders(header http.Header, o *remux.Object, suffix string, size int, co
 func allowTime(w http.ResponseWriter, size int) {
 	allowed := http1.Patience(size)
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed)) // unsupported only in tests
+}
+
+// refusals says of 412 and 416 that no cache may keep them: they answer what one client
+// asked in its headers, and not what its URL means.
+type refusals struct{ http.ResponseWriter }
+
+func (r refusals) WriteHeader(status int) {
+	if status >= http.StatusBadRequest {
+		r.Header()["Cache-Control"] = noStore
+	}
+	r.ResponseWriter.WriteHeader(status)
 }
 
 func conditional(r *http.Request) bool {

@@ -219,6 +219,10 @@ func TestConditionalAndRange(t *testing.T) {
 		{"Range", "bytes=" + strings.Repeat("0-0,", 2000) + "0-0", 200, body},
 		{"Range", "bytes=5-2", 200, body},
 		{"Range", "bytes=-", 200, body},
+		{"Range", "bytes=-0", 200, body},
+		{"If-Match", `"other"`, 412, nil},
+		{"If-Match", tag, 200, body},
+		{"If-Unmodified-Since", "Mon, 01 Jan 2001 00:00:00 GMT", 412, nil},
 		{"Range", "bytes=--5", 200, body},
 		{"Range", "bytes=a-b", 200, body},
 		{"Range", "bytes 0-5", 200, body},
@@ -229,6 +233,9 @@ func TestConditionalAndRange(t *testing.T) {
 		res, got := f.do(t, "GET", path, test.name, test.value)
 		if res.StatusCode != test.status || test.want != nil && !bytes.Equal(got, test.want) {
 			t.Errorf("%s: %s: %d with %d bytes, want %d with %d", test.name, test.value, res.StatusCode, len(got), test.status, len(test.want))
+		}
+		if cache := res.Header.Get("Cache-Control"); (cache == "no-store") != (test.status >= 400) {
+			t.Errorf("%s: %s: %d with Cache-Control %q", test.name, test.value, res.StatusCode, cache)
 		}
 	}
 }

@@ -43,7 +43,13 @@ func usableRange(value string) bool {
 	}
 	first, okFirst := position(from)
 	last, okLast := position(to)
-	return okFirst && okLast && (from == "" || to == "" || first <= last)
+	switch {
+	case !okFirst || !okLast:
+		return false
+	case from == "":
+		return last > 0 // the last 0 bytes have no Content-Range
+	}
+	return to == "" || first <= last
 }
 
 // position reads a first-pos, last-pos or suffix-length, which may be left out.
