@@ -164,6 +164,7 @@ func (c *contract) subscribe() <-chan string {
 // TestAPI tries every operation of a real server, with a stream of ffmpeg's and
 // viewers of each kind, and holds each answer against the description.
 func TestAPI(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	file := filepath.Join(data, "headwater.yaml")
 	write := func(text string) {

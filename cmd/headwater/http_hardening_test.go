@@ -333,17 +333,24 @@ func TestBlockedRequests(t *testing.T) {
 	})
 	before := p.load(t)
 	const many = 2000
-	block := func() (all []*rawConn) {
-		_, list = p.get(t, "http", "/live/x/fmp4/index.m3u8")
+	block := func(live bool) (all []*rawConn) {
 		for range many {
-			c := dialRaw(t, p, "http")
+			all = append(all, dialRaw(t, p, "http"))
+		}
+		_, list = p.get(t, "http", "/live/x/fmp4/index.m3u8")
+		if last := lastListed(list); live {
+			eventually(t, "a segment that has just begun", func() bool {
+				_, list = p.get(t, "http", "/live/x/fmp4/index.m3u8")
+				return lastListed(list) > last
+			})
+		}
+		for _, c := range all {
 			c.ask(fmt.Sprintf("GET /live/x/fmp4/index.m3u8?_HLS_msn=%d HTTP/1.1\r\nHost: h\r\n\r\n", lastListed(list)+1))
-			all = append(all, c)
 		}
 		return all
 	}
 	bodies := map[string]int{}
-	stay := block()
+	stay := block(true)
 	for _, c := range stay {
 		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 		res, err := http.ReadResponse(c.r, nil)
@@ -363,7 +370,7 @@ func TestBlockedRequests(t *testing.T) {
 	v.goesOn(t)
 	v.complete(t)
 	e.stop() // what comes next would answer them
-	leave := block()
+	leave := block(false)
 	eventually(t, "all wait", func() bool { return p.metric(t, "headwater_http_requests_blocked") == many })
 	for _, c := range leave {
 		_ = c.Close()

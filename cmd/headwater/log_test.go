@@ -48,6 +48,7 @@ func TestLogDoesNotWait(t *testing.T) {
 
 // TestLogThatHangsAtTheEnd keeps nobody.
 func TestLogThatHangsAtTheEnd(t *testing.T) {
+	t.Parallel()
 	w := &stuckWriter{release: make(chan struct{})}
 	defer close(w.release)
 	log, _, flush := openLog(w, config.Log{Format: "text", Level: "info"})

@@ -19,6 +19,7 @@ import (
 // and whom to believe, while one publishes and one watches; a bad file changes
 // nothing.
 func TestReloadDropsNobody(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file, log := filepath.Join(dir, "headwater.yaml"), filepath.Join(dir, "access.log")
 	first, firstKey := certificateFiles(t, t.TempDir(), "first")

@@ -111,6 +111,7 @@ func readFLV(t *testing.T, client *http.Client, url string) (header http.Header,
 // TestTLSListeners publishes over RTMPS and plays over HTTPS, and renews the
 // certificate meanwhile.
 func TestTLSListeners(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	certificate, key := certificateFiles(t, dir, "first")
 	p := startServe(t, []string{
@@ -202,6 +203,7 @@ func proxy(t *testing.T, addr, header string) string {
 // TestProxyProtocol: limits, log and authorization see the client's address, and
 // an HTTP-FLV viewer behind a proxy is served as any other.
 func TestProxyProtocol(t *testing.T) {
+	t.Parallel()
 	const most = 5
 	data := t.TempDir()
 	p := startServe(t, []string{"HEADWATER_PROXY_PROTOCOL_FROM=127.0.0.1", fmt.Sprint("HEADWATER_HTTP_MAX_CONNECTIONS_PER_ADDRESS=", most)},
