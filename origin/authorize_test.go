@@ -81,6 +81,7 @@ func TestPlayIsAsked(t *testing.T) {
 
 // TestPlayEndIsTold of an HTTP-FLV viewer.
 func TestPlayEndIsTold(t *testing.T) {
+	t.Parallel()
 	f := start(t, 4)
 	ended := make(chan PlayEnd, 4)
 	f.handler.config.Authorize = func(context.Context, PlayRequest) (func(PlayEnd), error) {

@@ -15,6 +15,7 @@ import (
 // TestDemand: what is not published here is asked for, for playlists and endless
 // bodies alone, and whoever takes anything of it keeps it.
 func TestDemand(t *testing.T) {
+	t.Parallel()
 	registry := remux.NewRegistry(remux.DefaultOptions(), nil)
 	var mu sync.Mutex
 	asked := map[string]int{}

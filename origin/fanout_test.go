@@ -175,6 +175,7 @@ func TestViewerTooSlow(t *testing.T) {
 }
 
 func TestViewerThatLeavesIsNoticed(t *testing.T) {
+	t.Parallel()
 	f := start(t, 3)
 	conn := f.open(t, "HTTP/1.1")
 	if err := conn.Close(); err != nil {

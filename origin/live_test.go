@@ -102,6 +102,7 @@ func TestWebSocketFLV(t *testing.T) {
 // Pings are answered between two messages, other messages pass unread, and a Close
 // is answered by one.
 func TestWebSocketControl(t *testing.T) {
+	t.Parallel()
 	f := start(t, 3)
 	c, _, err := f.dial(t, "/live/x.flv", nil)
 	if err != nil {
@@ -263,6 +264,7 @@ func TestHTTPTSCodec(t *testing.T) {
 
 // Viewers who never read hold on to what the others have, and are gone soon.
 func TestDeadViewers(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it takes as long as their patience")
 	}

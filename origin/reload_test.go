@@ -189,6 +189,7 @@ func TestBlockedRequestsEnd(t *testing.T) {
 // TestBlockedUntilTheEnd: who waits when a stream ends gets its last playlist, which a
 // cache must not keep as the answer to that question.
 func TestBlockedUntilTheEnd(t *testing.T) {
+	t.Parallel()
 	o := remux.DefaultOptions()
 	o.Reconnect = 0
 	r := remux.NewRegistry(o, nil)

@@ -90,6 +90,7 @@ func TestAcceptFails(t *testing.T) {
 // TestAheadAndUnread asks far ahead and reads nothing: the connection is closed when
 // nothing was taken for a while, and holds no more than one answer until then.
 func TestAheadAndUnread(t *testing.T) {
+	t.Parallel()
 	var answered atomic.Int64
 	s := start(t, func(w http.ResponseWriter, r *http.Request) {
 		answered.Add(1)

@@ -316,6 +316,7 @@ func TestClientLeaves(t *testing.T) {
 
 // TestSlowReader takes a long body in small bites, sent from memory and from a file.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	body := make([]byte, 8<<20)
 	_, _ = rand.Read(body)
 	file := memoryFile(t, body)
@@ -500,6 +501,7 @@ func TestShutdownInVain(t *testing.T) {
 
 // TestSilent closes who connects and says nothing, and who stops in a head.
 func TestSilent(t *testing.T) {
+	t.Parallel()
 	s := start(t, echo)
 	for _, text := range []string{"", "GET / HTT"} {
 		c := dial(t, s.address)
