@@ -316,7 +316,7 @@ func TestResetEverywhere(t *testing.T) {
 func TestRetryAfterStall(t *testing.T) {
 	stall := &stallConn{loopConn: loopConn{looper: looper{b: appendChunks(nil, 6, typeVideo, 1, 0, []byte("video"), 128)}}}
 	h := &counter{}
-	g := newGuard(stall, h, Options{}.withDefaults())
+	g := newGuard(stall, h, Options{Idle: time.Second}.withDefaults())
 	g.publish.active, g.publish.stream = true, 1
 	for stall.reads = 0; stall.reads < 20; {
 		if err := g.step(); err != nil {
