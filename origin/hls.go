@@ -49,7 +49,7 @@ func (h *Handler) media(w http.ResponseWriter, r *http.Request, s *remux.Stream,
 			cache = maxAge(int(6 * ix.Target / time.Second))
 		}
 	}
-	o, err := ix.Playlist(f, remux.Ask{Delta: d.skip, Known: d.blocking})
+	o, err := ix.Playlist(f, remux.Ask{Delta: d.skip, Known: d.blocking, Next: d.sequence})
 	if err != nil {
 		return explain(err)
 	}

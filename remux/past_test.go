@@ -65,6 +65,19 @@ func TestPlaylistGoesOnAfterRestart(t *testing.T) {
 	if strings.Contains(text(after, TS), "GAP") {
 		t.Error("gaps in the playlist of MPEG-TS")
 	}
+	for sequence := first; sequence <= ix.newest().Sequence+1; sequence++ {
+		o, err := ix.Playlist(FMP4, Ask{Delta: true, Known: true, Next: sequence})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list := string(o.Body); strings.Contains(list, "#EXT-X-SKIP:") {
+			if skipped := number(t, list, "#EXT-X-SKIP:SKIPPED-SEGMENTS="); first+skipped > sequence {
+				t.Errorf("who asks for %d is spared %d to %d, of which it cannot know all", sequence, first, first+skipped-1)
+			}
+		} else if sequence > ix.newest().Sequence {
+			t.Errorf("who knows all is spared nothing:\n%s", list)
+		}
+	}
 	for _, m := range messages[short:] {
 		if err := p.Write(m.typ, m.ts, m.tag()); err != nil {
 			t.Fatal(err)

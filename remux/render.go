@@ -49,8 +49,9 @@ func (f Format) Supports(c *av.Config) error {
 
 // Ask is how a client asks for a media playlist.
 type Ask struct {
-	Delta bool // it takes an update that leaves out what it knows (_HLS_skip)
-	Known bool // it has had the playlist, and asks for what comes next (_HLS_msn)
+	Delta bool   // it takes an update that leaves out what it knows (_HLS_skip)
+	Known bool   // it has had the playlist, and asks for what comes next (_HLS_msn)
+	Next  uint64 // that segment's media sequence number
 }
 
 // Playlist returns the media playlist; where it is possible as the update that was
@@ -65,7 +66,11 @@ func (ix *Index) Playlist(f Format, ask Ask) (*Object, error) {
 		return nil, err
 	}
 	ix.served.raise(ix.newest().Sequence)
-	text, delta, gaps := &ix.media, ask.Delta && !ix.Ended && (ask.Known || len(ix.gaps) == 0), ix.gaps
+	text, gaps := &ix.media, ix.gaps
+	delta := ask.Delta && !ix.Ended && (len(gaps) == 0 || ask.Known)
+	if ask.Known && ix.skips(ask.Next) {
+		delta = false // it cannot know what it asks for
+	}
 	switch {
 	case f == TS:
 		text, delta, gaps = &ix.slow.ts, false, nil
@@ -80,6 +85,26 @@ func (ix *Index) Playlist(f Format, ask Ask) (*Object, error) {
 		ix.served.renders.playlists.Add(1)
 		return ix.renderPlaylist(f, delta, gaps)
 	})
+}
+
+// skips reports whether a delta update leaves out the segment with that number: there
+// is more behind where it begins than need not be repeated.
+func (ix *Index) skips(sequence uint64) bool {
+	limit := (&hls.Media{Target: ix.Target}).SkipUntil()
+	var behind time.Duration
+	if ix.parted != nil {
+		for _, p := range ix.parted.Parts {
+			behind += p.Duration
+		}
+	}
+	for i := len(ix.whole) - 1; i >= 0 && ix.whole[i].Sequence >= sequence && behind <= limit; i-- {
+		behind += ix.whole[i].Duration
+	}
+	first := ix.whole[0].Sequence
+	for i := len(ix.gaps) - 1; i >= 0 && first-uint64(len(ix.gaps)-i) >= sequence && behind <= limit; i-- {
+		behind += ix.gaps[i].Duration
+	}
+	return behind > limit
 }
 
 func (ix *Index) renderPlaylist(f Format, delta bool, gaps []hls.Entry) (*Object, error) {
