@@ -3,10 +3,12 @@ package main
 import (
 	"crypto/rand"
 	"log/slog"
+	"time"
 
 	"headwater/cmd/headwater/config"
 	"headwater/ingest"
 	"headwater/ingest/relay"
+	"headwater/ingest/turns"
 	"headwater/origin"
 	"headwater/remux"
 )
@@ -54,11 +56,19 @@ func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 		WriteTimeout:             cfg.RTMP.WriteTimeout,
 		PingTimeout:              cfg.RTMP.PingTimeout,
 		MaxPlayers:               cfg.RTMP.MaxPlayers,
-		ReadGather:               cfg.RTMP.ReadGather,
+		ReadGather:               readGather(cfg),
 		PlayGather:               cfg.RTMP.PlayGather,
 		PlayHold:                 cfg.RTMP.PlayHold,
 	}
 	return c
+}
+
+// readGather has publishers read just before their frames go out to HTTP viewers.
+func readGather(cfg *config.Config) time.Duration {
+	if cfg.RTMP.ReadGather == 0 || cfg.HTTP.FLVGather == 0 {
+		return cfg.RTMP.ReadGather
+	}
+	return turns.Fitting(cfg.HTTP.FLVGather, cfg.RTMP.ReadGather)
 }
 
 // leastUncut leaves room for a segment of ten seconds at the highest rate, however

@@ -227,6 +227,49 @@ func TestSkip(t *testing.T) {
 	}
 }
 
+// TestAhead has turns come just before the times at which others send.
+func TestAhead(t *testing.T) {
+	const every = 20 * time.Millisecond
+	in, peer := ready(t, New(every))
+	p := &pacer{most: 25}
+	go func() {
+		for {
+			if _, err := peer.Write([]byte("x")); err != nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	if waited, err := in.Await(p); !waited || err != nil {
+		t.Fatalf("waited %v, %v", waited, err)
+	}
+	var before []time.Duration
+	for _, at := range p.at {
+		before = append(before, every-time.Duration(at.UnixNano())%every)
+	}
+	slices.Sort(before)
+	if d := before[len(before)/2]; d > ahead || d < ahead/4 { // the machine has its own delays
+		t.Errorf("half of the turns come more than %v before, want %v", d, ahead)
+	}
+}
+
+func TestFitting(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct{ gather, every, want time.Duration }{
+		{100 * ms, 20 * ms, 20 * ms},
+		{100 * ms, 30 * ms, 25 * ms},
+		{33 * ms, 20 * ms, 33 * ms / 2},
+		{350 * ms, 20 * ms, 17500 * time.Microsecond},
+		{10 * ms, 20 * ms, 10 * ms},
+		{37 * ms, 12 * ms, 37 * ms / 4}, // 9.25 ms
+		{100_000_007, 20 * ms, 20 * ms}, // a prime
+	} {
+		if got := Fitting(c.gather, c.every); got != c.want {
+			t.Errorf("gathering over %v, at most %v: %v, want %v", c.gather, c.every, got, c.want)
+		}
+	}
+}
+
 // TestRounds spreads connections over as many goroutines as it takes.
 func TestRounds(t *testing.T) {
 	c := New(time.Millisecond)

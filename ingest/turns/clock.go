@@ -16,8 +16,29 @@ type Clock struct {
 	rounds []*round
 }
 
+// ahead is how long before a full multiple of the time between turns they come, counted
+// from the beginning of Unix time: that is when others send what these have brought,
+// those that gather it for viewers. It must not wait for the next time.
+const ahead = 4 * time.Millisecond
+
 // New returns a clock whose turns are at most every apart, which is more than 0.
-func New(every time.Duration) *Clock { return &Clock{every: every, start: time.Now()} }
+func New(every time.Duration) *Clock {
+	now := time.Now()
+	return &Clock{every: every, start: now.Add(-(time.Duration(now.UnixNano()) + ahead) % every)}
+}
+
+// Fitting returns a time between turns, at most every, of which gather is a multiple:
+// then what viewers are sent together has been read just before. Where there is none that
+// is half as long at least, it returns every.
+func Fitting(gather, every time.Duration) time.Duration {
+	least := (gather + every - 1) / every
+	for n := least; n <= 2*least; n++ {
+		if gather%n == 0 {
+			return gather / n
+		}
+	}
+	return every
+}
 
 // mostInRound is how many connections share a goroutine: reading them all takes it a
 // tenth of the time between two turns at usual bit rates.
@@ -33,8 +54,8 @@ func (c *Clock) seat() *round {
 			return r
 		}
 	}
-	// Rounds do not all wake up at once.
-	phase := time.Duration(len(c.rounds)) * c.every * 3 / 8 % c.every
+	// Rounds do not all wake up at once; each is done when the next one begins.
+	phase := time.Duration(len(c.rounds)) * c.every / 8 % c.every
 	r := &round{clock: c, phase: phase, seats: 1}
 	c.rounds = append(c.rounds, r)
 	return r

@@ -5,7 +5,7 @@
 // # Feeds
 //
 // A feed is one stream in one format. Once a turn, which is as long as frames are
-// gathered, whoever comes first takes what is new and makes one block of it: one
+// gathered (some 20 ms for up to 50 viewers, whose CPU is of no account), whoever comes first takes what is new and makes one block of it: one
 // piece of memory, wrapped as an HTTP chunk, whose middle is the bare payload; the
 // header of a WebSocket message is kept beside it. A block ends in front of a key
 // frame, so that viewers can begin there. Blocks are immutable and linked from old to
@@ -45,7 +45,13 @@
 //     piece faster than many short ones, and they stay in the cache.
 //   - No lock, map, list of pieces, closure or clock for each viewer. The loop takes
 //     one per cent of the time of a turn; all else is the kernel's.
-//   - The turns of all loops are at the same times, so that a feed is packed once.
+//   - The turns of all loops are at the same times, so that a feed is packed once, and
+//     4 ms behind those in which publishers are read (ingest/turns), so that nothing that
+//     has come waits for the next: at 100 ms a picture is 42 ms late in the middle and
+//     83 ms at the 99th percentile.
+//
+// A file in memory and sendfile, which copies nothing, was measured in place of writes,
+// in C: 12 % cheaper at 100 ms and 27 % dearer at 350 ms.
 //
 // The socket's number is used directly, without the locks of package net: a loop is
 // the only one to use and close its connections.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 
 // Config says how a Fanout works.
 type Config struct {
-	// Gather is how long frames are gathered before they are written together. 0
+	// Gather is how long frames are gathered before they are written together, where
+	// there are more viewers than a few; for those it is a part of it, about 20 ms. 0
 	// writes each at once.
 	Gather time.Duration
 	// SkipPause is how long a viewer has to keep up after it was skipped ahead before
@@ -28,6 +30,10 @@ type Fanout struct {
 	config Config
 	began  time.Time
 	loops  []*loop
+	steps  int64         // in which Gather is divided for few viewers
+	step   time.Duration // one of them, about: the last is a little longer
+
+	viewers atomic.Int64 // changed under mu
 
 	mu      sync.Mutex
 	feeds   map[feedKey]*feed    // that have viewers; guarded by mu
@@ -53,6 +59,13 @@ type End struct {
 	Skips  int    // how often it was too slow
 }
 
+const (
+	// fewViewers is how many cost so little that their frames need not wait for long.
+	fewViewers = 50
+	// fewGather is how long they wait at least.
+	fewGather = 20 * time.Millisecond
+)
+
 // New starts the loops, one a core.
 func New(c Config) *Fanout {
 	if c.SkipPause == 0 {
@@ -61,8 +74,11 @@ func New(c Config) *Fanout {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	now := time.Now()
-	f := &Fanout{config: c, began: now, feeds: map[feedKey]*feed{}, runners: map[*runner]struct{}{}}
+	now, steps := time.Now(), max(1, c.Gather/fewGather)
+	f := &Fanout{
+		config: c, began: now, steps: int64(steps), step: c.Gather / steps,
+		feeds: map[feedKey]*feed{}, runners: map[*runner]struct{}{},
+	}
 	if c.Gather > 0 { // turns are at the same times as those of others that gather
 		f.began = now.Add(-time.Duration(now.UnixNano()) % c.Gather)
 	}
@@ -138,11 +154,13 @@ func (f *Fanout) enter(key feedKey) place {
 		f.feeds[key] = feed
 	}
 	feed.users++
+	f.viewers.Add(1)
 	return place{feed: feed, pause: f.config.SkipPause}
 }
 
 // leave gives it back. Callers hold mu.
 func (f *Fanout) leave(feed *feed) {
+	f.viewers.Add(-1)
 	if feed.users--; feed.users == 0 {
 		delete(f.feeds, feed.key)
 	}
@@ -151,12 +169,20 @@ func (f *Fanout) leave(feed *feed) {
 // now is the time on the clock of the turns.
 func (f *Fanout) now() time.Duration { return time.Since(f.began) }
 
-// turn numbers the turns. Without gathering there are none: any time is a new one.
+// few reports whether the viewers are no more than a few.
+func (f *Fanout) few() bool { return f.viewers.Load() <= fewViewers }
+
+// turn numbers the turns, steps to a time of Gather: of many viewers only the first of
+// these is one. Without gathering there are none: any time is a new one.
 func (f *Fanout) turn(now time.Duration) int64 {
 	if f.config.Gather == 0 {
 		return int64(now)
 	}
-	return int64(now / f.config.Gather)
+	turn := int64(now/f.config.Gather) * f.steps
+	if f.few() {
+		turn += min(int64(now%f.config.Gather/f.step), f.steps-1)
+	}
+	return turn
 }
 
 // following is when the next turn begins.
@@ -164,5 +190,10 @@ func (f *Fanout) following(now time.Duration) time.Duration {
 	if f.config.Gather == 0 {
 		return now + idleTurn
 	}
-	return now - now%f.config.Gather + f.config.Gather
+	within := now % f.config.Gather
+	next := f.config.Gather
+	if step := within/f.step + 1; f.few() && step < time.Duration(f.steps) {
+		next = step * f.step
+	}
+	return now - within + next
 }

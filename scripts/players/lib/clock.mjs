@@ -1,6 +1,6 @@
 // An encoder whose pictures tell when they were drawn.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BITS, BLOCK, encode, WIDTH } from './clockcode.mjs'
+import { BITS, BLOCK, check, encode, WIDTH } from './clockcode.mjs'
 import { start, stop } from './process.mjs'
 
 const HEIGHT = 360
@@ -52,6 +52,30 @@ export function pushClock (url, epoch) {
       await stop(p, 'SIGKILL')
     }
   }
+}
+
+/**
+ * Decodes a stream with ffmpeg, as it does for a player that wants little delay, until it is closed. ages has, for each
+ * picture, how long ago it was drawn, in ms; null where its clock could not be read.
+ */
+export function pullClock (url, epoch) {
+  const p = start('ffmpeg', ['-v', 'error', '-nostdin', '-fflags', 'nobuffer', '-flags', 'low_delay', '-threads', '1',
+    '-i', url, '-map', '0:v', '-vf', `crop=${WIDTH}:1:0:${BLOCK / 2}:exact=1,format=gray`, '-fps_mode', 'passthrough',
+    '-f', 'rawvideo', '-flush_packets', '1', 'pipe:3'],
+  { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] })
+  const ages = []
+  let rest = Buffer.alloc(0)
+  p.child.stdio[3].on('data', chunk => {
+    const now = Date.now() - epoch
+    rest = Buffer.concat([rest, chunk])
+    for (; rest.length >= WIDTH; rest = rest.subarray(WIDTH)) {
+      let code = 0
+      for (let i = 0; i < BITS; i++) code = code * 2 + (rest[i * BLOCK + BLOCK / 2] > 127 ? 1 : 0)
+      const time = check(code)
+      ages.push(time === null ? null : now - time)
+    }
+  })
+  return { ages, log: () => p.log, close: () => stop(p, 'SIGKILL') }
 }
 
 /** A picture in planar 4:2:0: the clock, and below it something that moves. */
