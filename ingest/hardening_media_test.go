@@ -79,7 +79,7 @@ func TestTimesOfMedia(t *testing.T) {
 			if n := len(h.logged("publish ended", "name=live/timed", c.ends)); c.ends != "" && n != 1 {
 				t.Errorf("the reason is logged %d times", n)
 			}
-			h.forgetLog()
+			h.log.Reset()
 		})
 	}
 	b.unharmed()
@@ -87,11 +87,4 @@ func TestTimesOfMedia(t *testing.T) {
 	if st := h.Stats(); st.Ended[Stream] != 3 || st.Ended[Limit] != 1 || st.Ended[Closed]+st.Ended[Reset] != st.Accepted-uint64(st.Connections)-4 || st.Ended[Reset] > 1 {
 		t.Errorf("stats %+v", st)
 	}
-}
-
-// forgetLog empties the log.
-func (h *harness) forgetLog() {
-	h.log.mu.Lock()
-	defer h.log.mu.Unlock()
-	h.log.b.Reset()
 }

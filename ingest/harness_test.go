@@ -10,6 +10,7 @@ import (
 
 	"headwater/remux"
 	"headwater/remux/flv"
+	"headwater/scripts/lib/rig"
 )
 
 // tag is one message as the stream got it.
@@ -90,29 +91,11 @@ func (r *recorder) end(t *testing.T) []tag {
 	return r.wait(t, "the end", func(_ []tag, closed bool) bool { return closed })
 }
 
-// logBuffer is a log for tests to read.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // harness is a server whose streams are recorders.
 type harness struct {
 	*Server
 	addr    string
-	log     logBuffer
+	log     rig.Log
 	streams chan *recorder // those that began, in order
 
 	mu   sync.Mutex

@@ -3,17 +3,16 @@ package ingest
 import (
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 // starts are where the streams of these tests begin: at zero, a little before
@@ -187,8 +186,6 @@ func TestGStreamerDecodes(t *testing.T) {
 	}
 }
 
-var vlcStat = regexp.MustCompile(`(?m)^\| ([a-z ]+?) *: +(\d+)`)
-
 // TestVLCPlays: pictures and sound are decoded and shown, nothing is lost.
 func TestVLCPlays(t *testing.T) {
 	t.Parallel()
@@ -201,20 +198,7 @@ func TestVLCPlays(t *testing.T) {
 			h := playHarness(t, func(c *Config) { c.PlayGather = 100 * time.Millisecond })
 			h.broadcast(t, "x", start)
 			said := playVLC(t, "rtmp://"+h.addr+"/live/x")
-			stats := map[string]int{}
-			for _, m := range vlcStat.FindAllStringSubmatch(said, -1) {
-				stats[m[1]], _ = strconv.Atoi(m[2])
-			}
-			for _, key := range []string{"demux corrupted", "discontinuities"} {
-				if n, ok := stats[key]; !ok || n != 0 {
-					t.Errorf("%s: %d", key, n)
-				}
-			}
-			for _, key := range []string{"video decoded", "frames displayed", "audio decoded", "buffers played"} {
-				if stats[key] < 60 {
-					t.Errorf("%s: %d", key, stats[key])
-				}
-			}
+			rig.ReadVLCStats(said).Check(t, true, true, 60)
 			if t.Failed() {
 				t.Logf("VLC says:\n%s", said)
 			}
@@ -225,26 +209,12 @@ func TestVLCPlays(t *testing.T) {
 // playVLC plays url for some seconds and returns VLC's output with its statistics.
 func playVLC(t *testing.T, url string) string {
 	t.Helper()
-	home, err := os.MkdirTemp("", "headwater-vlc-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), "vlc", "-I", "rc", "--rc-fake-tty", "--no-dbus", "--no-color", "-v",
-		"--vout", "dummy", "--aout", "dummy", url)
-	cmd.Env = append(os.Environ(), "HOME="+home)
-	if os.Geteuid() == 0 { // VLC refuses root
-		const nobody = 65534
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-		if err := os.Chown(home, nobody, nobody); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	cmd := rig.VLC(t, url)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out logBuffer
+	var out rig.Log
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -257,10 +227,8 @@ func playVLC(t *testing.T, url string) string {
 		_, _ = io.WriteString(stdin, "stats\n")
 		said := out.String()
 		last := said[max(0, strings.LastIndex(said, "begin of statistical info")):]
-		for _, m := range vlcStat.FindAllStringSubmatch(last, -1) {
-			if n, _ := strconv.Atoi(m[2]); m[1] == "frames displayed" && n > 100 {
-				return said
-			}
+		if rig.ReadVLCStats(last)["frames displayed"] > 100 {
+			return said
 		}
 	}
 	return out.String()

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,21 +17,11 @@ import (
 	"time"
 
 	"headwater/remux"
+	"headwater/scripts/lib/rig"
 )
 
 // TestMain checks that no session and no server leaves a goroutine behind.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > 2; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			b := make([]byte, 1<<20)
-			fmt.Printf("goroutines are left:\n%s\n", b[:runtime.Stack(b, true)])
-			code = 1
-			break
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(rig.Run(m, nil)) }
 
 func TestPublish(t *testing.T) {
 	h := newHarness(t, nil)

@@ -1,13 +1,8 @@
 package ingest
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"math/big"
 	"net"
 	"os"
 	"strings"
@@ -15,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 // secure serves RTMPS beside what a harness serves, and returns the address.
@@ -38,16 +35,11 @@ func (h *harness) secure(t *testing.T) (addr string) {
 // selfSigned returns a server's configuration with a certificate of its own.
 func selfSigned(t *testing.T) *tls.Config {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	pair, err := tls.X509KeyPair(rig.Certificate(t, "localhost"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert}, PrivateKey: key}}}
+	return &tls.Config{Certificates: []tls.Certificate{pair}}
 }
 
 func TestTLS(t *testing.T) {

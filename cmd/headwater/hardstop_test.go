@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 // TestHardStop: what hangs has the grace period and lastWrites, and not a moment more
@@ -17,7 +19,7 @@ import (
 func TestHardStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const grace = 10 * time.Second
-		var log lockedBuffer
+		var log rig.Log
 		code := make(chan int, 2)
 		h := newHardStop(func() time.Duration { return grace }, slog.New(slog.NewTextHandler(&log, nil)))
 		h.exit = func(c int) { code <- c }

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 // metric reads a series without labels, or with the labels as they are shown.
@@ -128,7 +130,7 @@ func (c *rawConn) ends(within time.Duration) time.Duration {
 func tlsServe(t *testing.T, environ ...string) *process {
 	t.Helper()
 	dir := t.TempDir()
-	certificate, key := certificateFiles(t, dir, "test")
+	certificate, key := rig.CertificateFiles(t, dir, "test")
 	return startServe(t, append([]string{
 		"HEADWATER_PUBLISH_WITHOUT_SECRET_FROM=127.0.0.0/8",
 		"HEADWATER_HTTPS_CERTIFICATE=" + certificate, "HEADWATER_HTTPS_KEY=" + key,

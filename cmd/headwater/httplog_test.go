@@ -6,12 +6,14 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"headwater/scripts/lib/rig"
 )
 
 // TestHandlerPanics: a fault ends its connection, is counted, and stands in the log with
 // its stack. That a client leaves in a handshake does not.
 func TestHandlerPanics(t *testing.T) {
-	var text lockedBuffer
+	var text rig.Log
 	log := slog.New(slog.NewJSONHandler(&text, nil))
 	s := httptest.NewUnstartedServer(nil)
 	s.Config = newHTTPServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a fault") }), log)

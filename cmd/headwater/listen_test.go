@@ -15,10 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"headwater/cmd/headwater/proxied"
+	"headwater/origin/peer"
+	"headwater/scripts/lib/rig"
 )
 
 func TestLimitedListener(t *testing.T) {
-	var log lockedBuffer
+	var log rig.Log
 	l := testListener(t, 2, 0, &log)
 	first, second := accepted(t, l), accepted(t, l)
 
@@ -209,7 +211,7 @@ func TestRefusedIsCounted(t *testing.T) {
 		t.Fatal(reason)
 	}
 	for range 3 {
-		p.refuse(network(addr), p.take(addr, now))
+		p.refuse(peer.Network(addr), p.take(addr, now))
 	}
 	if s := p.stats(); s.Open != 1 || s.Refused["max_connections"] != 3 {
 		t.Errorf("%+v", s)

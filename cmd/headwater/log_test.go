@@ -12,17 +12,18 @@ import (
 	"time"
 
 	"headwater/cmd/headwater/config"
+	"headwater/scripts/lib/rig"
 )
 
 // stuckWriter takes nothing until it is let go.
 type stuckWriter struct {
-	lockedBuffer
+	rig.Log
 	release chan struct{}
 }
 
 func (w *stuckWriter) Write(b []byte) (int, error) {
 	<-w.release
-	return w.lockedBuffer.Write(b)
+	return w.Log.Write(b)
 }
 
 // TestLogDoesNotWait: what does not fit is left out, and that is said.
@@ -69,7 +70,7 @@ func TestNobodyReadsTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = r.Close() }()
-	p := &process{log: &lockedBuffer{}, addrs: map[string]string{}}
+	p := &process{log: &rig.Log{}, addrs: map[string]string{}}
 	p.cmd = command(t, []string{"HEADWATER_PUBLISH_WITHOUT_SECRET_FROM=127.0.0.0/8"},
 		"serve", "--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug", "--data", t.TempDir())
 	p.cmd.Stderr = w

@@ -9,12 +9,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 // TestMemoryWatch: new load is refused from 80 % on, and taken again below 75 %; each
 // is said once.
 func TestMemoryWatch(t *testing.T) {
-	var log lockedBuffer
+	var log rig.Log
 	live := uint64(0)
 	w := &memoryWatch{limit: 1000, live: func() uint64 { return live }, log: slog.New(slog.NewTextHandler(&log, nil))}
 	w.cycles, w.shed = func() uint64 { return 0 }, func() int { return 0 }
@@ -40,7 +42,7 @@ func TestMemoryWatch(t *testing.T) {
 // TestMemorySheds: from 90 % on viewers are closed, and no more before a collection has
 // said what it has brought. It is said how many.
 func TestMemorySheds(t *testing.T) {
-	var log lockedBuffer
+	var log rig.Log
 	var live, cycle uint64
 	sheds, slow := 0, 3
 	w := &memoryWatch{

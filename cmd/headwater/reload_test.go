@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 // TestReloadDropsNobody: a hangup changes keys, limits, certificates, the log's level
@@ -22,8 +24,8 @@ func TestReloadDropsNobody(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file, log := filepath.Join(dir, "headwater.yaml"), filepath.Join(dir, "access.log")
-	first, firstKey := certificateFiles(t, t.TempDir(), "first")
-	second, secondKey := certificateFiles(t, t.TempDir(), "second")
+	first, firstKey := rig.CertificateFiles(t, t.TempDir(), "first")
+	second, secondKey := rig.CertificateFiles(t, t.TempDir(), "second")
 	write := func(key, cert, certKey, rest string) {
 		t.Helper()
 		text := fmt.Sprintf("publish:\n  key: %s\nhttps:\n  listen: \"127.0.0.1:0\"\n  certificate: %s\n  key: %s\n%s", key, cert, certKey, rest)
@@ -132,8 +134,8 @@ func TestInheritedListeners(t *testing.T) {
 		_ = l.Close()
 		defer func() { _ = f.Close() }()
 	}
-	start := func(names string, count int) (*exec.Cmd, *lockedBuffer) {
-		log := &lockedBuffer{}
+	start := func(names string, count int) (*exec.Cmd, *rig.Log) {
+		log := &rig.Log{}
 		cmd := exec.CommandContext(t.Context(), shell, "-c", `LISTEN_PID=$$ exec "$0" "$@"`, os.Args[0], "serve", "--data", t.TempDir(), "--rtmp", "127.0.0.1:1")
 		cmd.Env = []string{runAsCommand, "GORACE=atexit_sleep_ms=0", fmt.Sprint("LISTEN_FDS=", count), "LISTEN_FDNAMES=" + names}
 		cmd.ExtraFiles, cmd.Stderr = files, log

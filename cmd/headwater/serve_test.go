@@ -14,13 +14,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 // process is a running headwater serve.
 type process struct {
 	cmd    *exec.Cmd
-	stdout *lockedBuffer
-	log    *lockedBuffer
+	stdout *rig.Log
+	log    *rig.Log
 	addrs  map[string]string // proto to address, as the log gives them
 	done   chan struct{}     // closed when standard error ended
 }
@@ -35,7 +37,7 @@ func startServe(t *testing.T, environ []string, args ...string) *process {
 func startProgram(t *testing.T, program string, environ []string, args ...string) *process {
 	t.Helper()
 	args = append([]string{"serve", "--rtmp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"}, args...)
-	p := &process{cmd: command(t, environ, args...), stdout: &lockedBuffer{}, log: &lockedBuffer{}, addrs: map[string]string{}, done: make(chan struct{})}
+	p := &process{cmd: command(t, environ, args...), stdout: &rig.Log{}, log: &rig.Log{}, addrs: map[string]string{}, done: make(chan struct{})}
 	p.cmd.Path, p.cmd.Args[0] = program, program
 	p.cmd.Stdout = p.stdout
 	stderr, err := p.cmd.StderrPipe()

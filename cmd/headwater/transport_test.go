@@ -2,15 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -21,34 +15,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// certificateFiles writes a certificate for name and its key, each to a file.
-func certificateFiles(t *testing.T, dir, name string) (certificate, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	privateDER, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, block := range map[string]*pem.Block{
-		certificate: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: privateDER},
-	} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return certificate, key
-}
+	"headwater/scripts/lib/rig"
+)
 
 // publish pushes a few seconds in real time and returns what ffmpeg said.
 func publish(t *testing.T, url string, args ...string) <-chan string {
@@ -113,7 +82,7 @@ func readFLV(t *testing.T, client *http.Client, url string) (header http.Header,
 func TestTLSListeners(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	certificate, key := certificateFiles(t, dir, "first")
+	certificate, key := rig.CertificateFiles(t, dir, "first")
 	p := startServe(t, []string{
 		"HEADWATER_RTMPS_CERTIFICATE=" + certificate, "HEADWATER_RTMPS_KEY=" + key,
 		"HEADWATER_HTTPS_CERTIFICATE=" + certificate, "HEADWATER_HTTPS_KEY=" + key,
@@ -131,7 +100,7 @@ func TestTLSListeners(t *testing.T) {
 	if _, _, body := readFLV(t, http.DefaultClient, "http://"+p.addrs["http"]+"/live/x.flv"); !strings.HasPrefix(string(body), "FLV\x01") {
 		t.Errorf("without TLS: %.20q", body)
 	}
-	certificateFiles(t, dir, "second")
+	rig.CertificateFiles(t, dir, "second")
 	for _, proto := range []string{"rtmps", "https"} {
 		eventually(t, "a new certificate on "+proto, func() bool {
 			conn, err := tls.Dial("tcp", p.addrs[proto], &tls.Config{InsecureSkipVerify: true})

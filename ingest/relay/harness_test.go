@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"log/slog"
@@ -16,25 +15,8 @@ import (
 	"headwater/remux"
 	"headwater/remux/av"
 	"headwater/remux/flv"
+	"headwater/scripts/lib/rig"
 )
-
-// logBuffer is a log for tests to read.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // node is a server with its relays.
 type node struct {
@@ -44,7 +26,7 @@ type node struct {
 	server   *ingest.Server
 	relay    *Relay
 	addr     string
-	log      logBuffer
+	log      rig.Log
 	stop     func()
 }
 

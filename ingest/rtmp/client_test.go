@@ -14,30 +14,13 @@ import (
 
 	"headwater/remux/av"
 	"headwater/remux/flv"
+	"headwater/scripts/lib/rig"
 )
-
-// connect returns both ends of a connection.
-func connection(t *testing.T) (client, server net.Conn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	if server, err = l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close(); _ = server.Close() })
-	return client, server
-}
 
 // newClient returns a client of a session.
 func newClient(t *testing.T, j *journal, o Options, target Target) (*Client, net.Conn) {
 	t.Helper()
-	client, server := connection(t)
+	client, server := rig.Connection(t)
 	e := NewEngine()
 	e.Start(server, j, o)
 	t.Cleanup(func() {
@@ -166,7 +149,7 @@ func TestClientNoticesLoops(t *testing.T) {
 
 // TestClientIsTold: a server that ends it says why.
 func TestClientIsTold(t *testing.T) {
-	client, server := connection(t)
+	client, server := rig.Connection(t)
 	e, j := NewEngine(), newJournal()
 	session := e.Start(server, j, Options{})
 	defer func() {
@@ -260,12 +243,12 @@ func TestClientWithOtherServers(t *testing.T) {
 // one that stops sending.
 func TestClientDoesNotWaitForEver(t *testing.T) {
 	t.Parallel()
-	client, _ := connection(t)
+	client, _ := rig.Connection(t)
 	c := NewClient(client, toX, ClientOptions{Open: 50 * time.Millisecond})
 	if _, err := c.Publish(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a server that says nothing: %v", err)
 	}
-	client, server := connection(t)
+	client, server := rig.Connection(t)
 	e := NewEngine()
 	j := newJournal()
 	e.Start(server, j, Options{})

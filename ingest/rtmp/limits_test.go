@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -12,23 +11,17 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 // TestMain checks that no session leaves a goroutine behind.
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if sharedEngine != nil {
-		sharedEngine.Close()
-	}
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > 2; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			b := make([]byte, 1<<20)
-			fmt.Printf("goroutines are left:\n%s\n", b[:runtime.Stack(b, true)])
-			code = 1
-			break
+	os.Exit(rig.Run(m, func() {
+		if sharedEngine != nil {
+			sharedEngine.Close()
 		}
-	}
-	os.Exit(code)
+	}))
 }
 
 // nested returns a command whose argument is nested n deep.

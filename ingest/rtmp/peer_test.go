@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"headwater/remux/flv"
+	"headwater/scripts/lib/rig"
 )
 
 // journal is a Handler that writes down what happens.
@@ -153,29 +154,10 @@ func newPeer(t *testing.T, j *journal, o Options) *peer {
 	return newPeerOf(t, e, j, o)
 }
 
-// ends returns both ends of a TCP connection.
-func ends(t *testing.T) (client, server net.Conn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	client, err = net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err = l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client, server
-}
-
 // newPeerOf is newPeer with an engine that others use too.
 func newPeerOf(t *testing.T, e *Engine, j *journal, o Options) *peer {
 	t.Helper()
-	conn, server := ends(t)
+	conn, server := rig.Connection(t)
 	p := &peer{t: t, conn: conn, j: j, in: NewChunkReader(conn, nil)}
 	p.s = e.Start(server, j, o)
 	t.Cleanup(func() {

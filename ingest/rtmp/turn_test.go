@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 // together is a connection whose turns come whenever something does, on a goroutine
@@ -49,10 +51,10 @@ func (c *together) Await(t interface {
 // newTogether is newSession over such a connection, with a publisher.
 func newTogether(t *testing.T, h Handler, j *journal) (*peer, *together) {
 	t.Helper()
-	conn, server := ends(t)
+	conn, server := rig.Connection(t)
 	e := NewEngine()
 	t.Cleanup(e.Close)
-	c := &together{TCPConn: server.(*net.TCPConn)}
+	c := &together{TCPConn: server}
 	p := &peer{t: t, conn: conn, j: j, in: NewChunkReader(conn, nil)}
 	p.s = e.Start(c, h, Options{})
 	t.Cleanup(func() {

@@ -15,10 +15,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"headwater/scripts/lib/rig"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,20 +29,7 @@ type counting struct {
 	*Server
 	address  string
 	leftOver atomic.Int32
-	complain bytes.Buffer // guarded by mu
-	mu       sync.Mutex
-}
-
-func (s *counting) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.complain.Write(b)
-}
-
-func (s *counting) complaints() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.complain.String()
+	complain rig.Log
 }
 
 func start(t *testing.T, handler http.HandlerFunc) *counting {
@@ -55,7 +43,7 @@ func start(t *testing.T, handler http.HandlerFunc) *counting {
 		Handler:           handler,
 		ReadHeaderTimeout: 2 * time.Second,
 		IdleTimeout:       time.Minute,
-		ErrorLog:          log.New(s, "", 0),
+		ErrorLog:          log.New(&s.complain, "", 0),
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			if state == http.StateNew {
 				s.leftOver.Add(1)
@@ -412,7 +400,7 @@ func TestBrokenAnswers(t *testing.T) {
 	if r, _ := c.answer("GET"); r.Header.Get("X-Evil") != "" || r.Header.Get("X-Lines") == "" {
 		t.Errorf("lines in a value: %v", r.Header)
 	}
-	if text := s.complaints(); !strings.Contains(text, "a fault") || !strings.Contains(text, "http1_test.go") || strings.Contains(text, "abort") {
+	if text := s.complain.String(); !strings.Contains(text, "a fault") || !strings.Contains(text, "http1_test.go") || strings.Contains(text, "abort") {
 		t.Errorf("the log says %q", text)
 	}
 }

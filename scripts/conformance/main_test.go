@@ -3,12 +3,10 @@
 package conformance
 
 import (
-	"flag"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
+
+	"headwater/scripts/lib/rig"
 )
 
 var (
@@ -24,44 +22,5 @@ var long = os.Getenv("CONFORMANCE_LONG") != ""
 const parallel = "20"
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	set := false
-	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" })
-	if f := flag.Lookup("test.parallel"); f != nil && !set {
-		if err := f.Value.Set(parallel); err != nil {
-			fail(err)
-		}
-	}
-	dir, err := os.MkdirTemp("", "headwater-conformance-")
-	if err != nil {
-		fail(err)
-	}
-	workDir = dir
-	if serverBinary, err = buildServer(dir); err != nil {
-		fail(err)
-	}
-	code := m.Run()
-	if err := os.RemoveAll(dir); err != nil {
-		fmt.Fprintln(os.Stderr, "conformance:", err)
-	}
-	os.Exit(code)
-}
-
-// buildServer builds the command as it ships: static, without cgo.
-func buildServer(dir string) (string, error) {
-	if path := os.Getenv("CONFORMANCE_BINARY"); path != "" {
-		return filepath.Abs(path)
-	}
-	path := filepath.Join(dir, "headwater")
-	cmd := exec.Command("go", "build", "-o", path, "headwater/cmd/headwater")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the server: %w\n%s", err, out)
-	}
-	return path, nil
-}
-
-func fail(err error) {
-	fmt.Fprintln(os.Stderr, "conformance:", err)
-	os.Exit(1)
+	os.Exit(rig.WithServer(m, "CONFORMANCE_BINARY", parallel, func(binary, dir string) { serverBinary, workDir = binary, dir }))
 }

@@ -41,7 +41,7 @@ func newStage(t *testing.T, window time.Duration, env ...string) *stage {
 // newStageOn is a stage for another stream of a server.
 func newStageOn(t *testing.T, s *server, name string, window time.Duration) *stage {
 	t.Helper()
-	st := &stage{t: t, server: s, name: name, rec: NewRecorder(t.Name(), "http://"+s.http, "live/"+name)}
+	st := &stage{t: t, server: s, name: name, rec: NewRecorder(t.Name(), "http://"+s.HTTP, "live/"+name)}
 	st.rec.Rec.Window = window
 	limit := 5 * time.Minute
 	if long {
@@ -68,7 +68,7 @@ func (st *stage) play(every time.Duration, again ...time.Duration) {
 func (st *stage) publish(feed *Feed, speed float64) *Push {
 	st.t.Helper()
 	chunk := []int{128, 4096, 65536}[st.pushes%3]
-	p, err := Publish(st.ctx, st.server.rtmp, "live", st.name, chunk)
+	p, err := Publish(st.ctx, st.server.RTMP, "live", st.name, chunk)
 	if err != nil {
 		st.t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func (st *stage) publish(feed *Feed, speed float64) *Push {
 func (st *stage) until(p *Push, to time.Duration) {
 	st.t.Helper()
 	if err := p.Until(st.ctx, to); err != nil {
-		st.t.Fatalf("push: %v\n%s", err, st.server.tail(2000))
+		st.t.Fatalf("push: %v\n%s", err, st.server.Log.Tail(2000))
 	}
 }
 

@@ -149,10 +149,10 @@ func TestRestartWithoutData(t *testing.T) {
 func (st *stage) restart(lose ...string) {
 	st.t.Helper()
 	st.rec.Rec.Note(Restarted)
-	st.server.kill()
+	st.server.End(os.Kill)
 	if len(lose) > 0 {
 		st.rec.Rec.Note(LostData)
-		all, err := filepath.Glob(filepath.Join(st.server.data, "*"))
+		all, err := filepath.Glob(filepath.Join(st.server.Data, "*"))
 		if err != nil {
 			st.t.Fatal(err)
 		}

@@ -3,7 +3,6 @@
 package docs
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,10 +14,11 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 const (
@@ -194,7 +194,7 @@ var published = regexp.MustCompile(`rtmps?://localhost[:0-9]*/([\w.~-]+/[\w.~-]+
 // published, as several streams take no longer to come than one.
 func (r *run) start(code string) {
 	r.t.Helper()
-	log := &buffer{}
+	log := &rig.Log{}
 	c := r.command(context.WithoutCancel(r.t.Context()), code)
 	c.Stdout, c.Stderr = log, log
 	if err := c.Start(); err != nil {
@@ -254,22 +254,4 @@ func (r *run) there(e expected) {
 			r.t.Fatalf("%s is not there after %s", e.url, patience)
 		}
 	}
-}
-
-// buffer is a log that is written and read at the same time.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

@@ -3,19 +3,12 @@
 package docs
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 // ports are those of one page, in place of the default ones.
@@ -55,7 +48,7 @@ func (p ports) restore(output string) string { return p.back.Replace(output) }
 
 // env returns the variables that make a server listen there, over TLS too.
 func (p ports) env(t *testing.T, dir string) []string {
-	certificate, key := makeCertificate(t, dir)
+	certificate, key := rig.CertificateFiles(t, dir, "localhost")
 	return []string{
 		"HEADWATER_RTMP_LISTEN=:" + p.rtmp,
 		"HEADWATER_HTTP_LISTEN=:" + p.http,
@@ -64,32 +57,4 @@ func (p ports) env(t *testing.T, dir string) []string {
 		"HEADWATER_RTMPS_LISTEN=:" + p.rtmps, "HEADWATER_RTMPS_CERTIFICATE=" + certificate, "HEADWATER_RTMPS_KEY=" + key,
 		"HEADWATER_HTTPS_LISTEN=:" + p.https, "HEADWATER_HTTPS_CERTIFICATE=" + certificate, "HEADWATER_HTTPS_KEY=" + key,
 	}
-}
-
-// makeCertificate writes one for localhost that nobody has signed.
-func makeCertificate(t *testing.T, dir string) (certificate, key string) {
-	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	public, err := x509.CreateCertificate(rand.Reader, template, template, &secret.PublicKey, secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name, kind string, der []byte) string {
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	return write("tls.crt", "CERTIFICATE", public), write("tls.key", "PRIVATE KEY", private)
 }

@@ -24,6 +24,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 const (
@@ -63,12 +65,12 @@ func testEdge(t *testing.T, kind string, start func(t *testing.T, origin string)
 	waitPlaylist(t, s.url("/live/x/fmp4/index.m3u8"))
 
 	atOrigin := &tally{}
-	edge := start(t, countingProxy(t, s.http, atOrigin))
+	edge := start(t, countingProxy(t, s.HTTP, atOrigin))
 	base := "http://" + edge + "/live/x"
 	waitPlaylist(t, base+"/fmp4/index.m3u8")
 
 	asked := &tally{}
-	failures := &lockedBuffer{}
+	failures := &rig.Log{}
 	var players sync.WaitGroup
 	ctx, cancel := context.WithTimeout(t.Context(), edgeDuration)
 	defer cancel()
@@ -88,7 +90,7 @@ func testEdge(t *testing.T, kind string, start func(t *testing.T, origin string)
 	}
 	players.Wait()
 	if failures.String() != "" {
-		t.Errorf("players failed:\n%s", failures.tail(2000))
+		t.Errorf("players failed:\n%s", failures.Tail(2000))
 	}
 	media := 1 - float64(atOrigin.media.Load())/float64(asked.media.Load())
 	all := 1 - float64(atOrigin.media.Load()+atOrigin.playlists.Load())/float64(asked.media.Load()+asked.playlists.Load())
@@ -142,7 +144,7 @@ func TestEdgeFailover(t *testing.T) {
 		servers = append(servers, s)
 		encoders = append(encoders, src.publish(t, s.publishURL("x"), "-stream_loop", "3"))
 	}
-	edge := startNginx(t, servers[0].http, servers[1].http)
+	edge := startNginx(t, servers[0].HTTP, servers[1].HTTP)
 	path := "/live/x/ts/index.m3u8"
 	for _, s := range servers {
 		waitPlaylist(t, s.url(path))
@@ -278,7 +280,7 @@ func startVarnish(t *testing.T, origin string) string {
 // startEdge runs a program until the test ends and waits until it listens.
 func startEdge(t *testing.T, address string, cmd *exec.Cmd) {
 	t.Helper()
-	var said lockedBuffer
+	var said rig.Log
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -301,11 +303,11 @@ func startEdge(t *testing.T, address string, cmd *exec.Cmd) {
 		}
 		select {
 		case <-done:
-			t.Fatalf("%s ended: %s", cmd.Path, said.tail(4000))
+			t.Fatalf("%s ended: %s", cmd.Path, said.Tail(4000))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	t.Fatalf("%s does not listen: %s", cmd.Path, said.tail(4000))
+	t.Fatalf("%s does not listen: %s", cmd.Path, said.Tail(4000))
 }
 
 // waitPlaylist waits until a playlist is there.

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 const (
@@ -125,7 +127,7 @@ func avcCodec(file string) (string, error) {
 
 // flvPull is a viewer that keeps what an HTTP-FLV URL sends.
 type flvPull struct {
-	buf    *lockedBuffer
+	buf    *rig.Log
 	cancel context.CancelFunc
 	done   chan struct{}
 	header http.Header
@@ -137,7 +139,7 @@ type flvPull struct {
 func pullFLV(t *testing.T, url string) *flvPull {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	p := &flvPull{buf: &lockedBuffer{}, cancel: cancel, done: make(chan struct{})}
+	p := &flvPull{buf: &rig.Log{}, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
 		p.err = p.run(ctx, url)

@@ -108,11 +108,11 @@ func playGStreamer(t *testing.T, p *push) {
 		pictures, sound := strings.Count(said, "chain   ******* (pictures:sink)"), strings.Count(said, "chain   ******* (sound:sink)")
 		switch {
 		case strings.Contains(said, "WARNING") || strings.Contains(said, "ERROR") || !p.running():
-			t.Fatalf("GStreamer says:\n%s", p.log.tail(4000))
+			t.Fatalf("GStreamer says:\n%s", p.log.Tail(4000))
 		case pictures >= 150 && sound >= 200:
 			return
 		case time.Now().After(end):
-			t.Fatalf("%d pictures and %d frames of sound in 40 s\n%s", pictures, sound, p.log.tail(4000))
+			t.Fatalf("%d pictures and %d frames of sound in 40 s\n%s", pictures, sound, p.log.Tail(4000))
 		}
 		time.Sleep(200 * time.Millisecond)
 	}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 // TestSecondPublisher: without takeover a name is taken. The second is told so, the first goes
@@ -28,7 +30,7 @@ func TestSecondPublisher(t *testing.T) {
 		checkRefused(t, src, s, "x")
 	}
 	if !first.running() {
-		t.Fatalf("the first publisher ended: %v\n%s", first.err, first.log.tail(4000))
+		t.Fatalf("the first publisher ended: %v\n%s", first.err, first.log.Tail(4000))
 	}
 	first.wait(t, src.duration()+20*time.Second)
 	checkFLV(t, src, flv)
@@ -48,29 +50,29 @@ func TestBadName(t *testing.T) {
 // ffmpeg itself shows the description of an error, not its code.
 func checkRefused(t *testing.T, src *source, s *server, name string) {
 	t.Helper()
-	relay, said := recordingRelay(t, s.rtmp)
+	relay, said := recordingRelay(t, s.RTMP)
 	p := src.publish(t, "rtmp://"+relay+"/live/"+name)
 	select {
 	case <-p.done:
 	case <-time.After(15 * time.Second):
-		t.Fatalf("publishing %q is accepted\n%s", name, p.log.tail(4000))
+		t.Fatalf("publishing %q is accepted\n%s", name, p.log.Tail(4000))
 	}
 	if p.err == nil || !strings.Contains(p.log.String(), "Server error") {
-		t.Errorf("publishing %q: %v, and ffmpeg shows no reason\n%s", name, p.err, p.log.tail(4000))
+		t.Errorf("publishing %q: %v, and ffmpeg shows no reason\n%s", name, p.err, p.log.Tail(4000))
 	}
 	if !strings.Contains(said.String(), "NetStream.Publish.BadName") {
-		t.Errorf("publishing %q: no NetStream.Publish.BadName in %q", name, said.tail(500))
+		t.Errorf("publishing %q: no NetStream.Publish.BadName in %q", name, said.Tail(500))
 	}
 }
 
 // recordingRelay passes one connection on to addr and keeps the answers.
-func recordingRelay(t *testing.T, addr string) (string, *lockedBuffer) {
+func recordingRelay(t *testing.T, addr string) (string, *rig.Log) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := &lockedBuffer{}
+	said := &rig.Log{}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		client, err := l.Accept()
@@ -189,7 +191,7 @@ func TestRestart(t *testing.T) {
 			t.Errorf("run %d: %d segments of the process before, and then %d behind %d", run, kept, fresh[0].msn, next-1)
 		}
 		if sig != 0 {
-			s.kill(sig)
+			s.End(sig)
 		}
 		for _, e := range fresh {
 			known[e.uri], next, dsn = e, e.msn+1, e.dsn

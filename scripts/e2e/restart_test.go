@@ -166,10 +166,10 @@ func TestTakeover(t *testing.T) {
 				checkJoints(t, p, 1)
 			}
 			checkOneFLV(t, flv, 2)
-			if n := strings.Count(s.log.String(), "reason=replaced"); n != 1 {
+			if n := strings.Count(s.Log.String(), "reason=replaced"); n != 1 {
 				t.Errorf("%d publishers were replaced, want 1", n)
 			}
-			if strings.Contains(s.log.String(), takeoverKey) {
+			if strings.Contains(s.Log.String(), takeoverKey) {
 				t.Error("the log shows the key")
 			}
 		})
@@ -184,7 +184,7 @@ func checkTold(t *testing.T, first *push) {
 	select {
 	case <-first.done:
 	case <-time.After(10 * time.Second):
-		t.Fatalf("the first goes on\n%s", first.log.tail(4000))
+		t.Fatalf("the first goes on\n%s", first.log.Tail(4000))
 	}
 	if first.err == nil {
 		t.Error("the first ends as if all were well")
@@ -206,7 +206,7 @@ func TestBeginAfterRestart(t *testing.T) {
 	p := src.publish(t, s.publishURL("x"), "-stream_loop", "3")
 	fmp4.waitSegments(t, 4, 30*time.Second)
 	fmp4.cancel()
-	s.kill(syscall.SIGKILL)
+	s.End(syscall.SIGKILL)
 	_ = p.cmd.Process.Kill()
 	s = startServerIn(t, data, nil)
 	src.publish(t, s.publishURL("x"), "-stream_loop", "3")

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 // source is one kind of input. It is encoded once and pushed with -c copy, so
@@ -151,7 +153,7 @@ func (s *source) duration() time.Duration { return time.Duration(s.seconds) * ti
 // push is a running ffmpeg that publishes a source in real time.
 type push struct {
 	cmd  *exec.Cmd
-	log  *lockedBuffer
+	log  *rig.Log
 	done chan struct{}
 	err  error // its result; read it after done
 }
@@ -168,7 +170,7 @@ func (s *source) publish(t *testing.T, url string, inputArgs ...string) *push {
 // start runs a command in the background and kills it when the test ends.
 func start(t *testing.T, cmd *exec.Cmd) *push {
 	t.Helper()
-	p := &push{cmd: cmd, log: &lockedBuffer{}, done: make(chan struct{})}
+	p := &push{cmd: cmd, log: &rig.Log{}, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -192,10 +194,10 @@ func (p *push) wait(t *testing.T, limit time.Duration) {
 	select {
 	case <-p.done:
 		if p.err != nil {
-			t.Fatalf("%s: %v\n%s", strings.Join(p.cmd.Args, " "), p.err, p.log.tail(4000))
+			t.Fatalf("%s: %v\n%s", strings.Join(p.cmd.Args, " "), p.err, p.log.Tail(4000))
 		}
 	case <-time.After(limit):
-		t.Fatalf("%s: still running after %v\n%s", strings.Join(p.cmd.Args, " "), limit, p.log.tail(4000))
+		t.Fatalf("%s: still running after %v\n%s", strings.Join(p.cmd.Args, " "), limit, p.log.Tail(4000))
 	}
 }
 

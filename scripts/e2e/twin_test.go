@@ -44,7 +44,7 @@ func TestTwins(t *testing.T) {
 	}
 	wait("from the start", 12)
 	for _, w := range []*twinServer{b, a} {
-		w.server.kill(syscall.SIGKILL)
+		w.server.End(syscall.SIGKILL)
 		time.Sleep(3 * time.Second)
 		w.start()
 		wait("after one was killed", 12)
@@ -94,7 +94,7 @@ func pushToBoth(t *testing.T, src *source, urls ...string) {
 		"-c", "copy", "-map", "0", "-t", "120", "-f", "tee", "-use_fifo", "1", "-fifo_options", recover, strings.Join(urls, "|")))
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("encoder: %s", encoder.log.tail(2000))
+			t.Logf("encoder: %s", encoder.log.Tail(2000))
 		}
 	})
 }

@@ -6,16 +6,13 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"headwater/scripts/conformance"
+	"headwater/scripts/lib/rig"
 )
 
 const (
@@ -122,7 +119,7 @@ func (k *shown) publish(t *testing.T, s *server) (crash func()) {
 		t.Fatal(err)
 	}
 	begin := func() *conformance.Publisher {
-		p, err := conformance.Publish(t.Context(), s.rtmp, "live", k.name, 4096)
+		p, err := conformance.Publish(t.Context(), s.RTMP, "live", k.name, 4096)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,21 +149,7 @@ type vlc struct {
 // startVLC plays url, which has pictures and sound, through VLC's command interface.
 func startVLC(t *testing.T, url string) *vlc {
 	t.Helper()
-	home, err := os.MkdirTemp("", "headwater-vlc-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("vlc", "-I", "rc", "--rc-fake-tty", "--no-dbus", "--no-color", "-v",
-		"--vout", "dummy", "--aout", "dummy", url)
-	cmd.Env = append(os.Environ(), "HOME="+home)
-	if os.Geteuid() == 0 { // VLC refuses root
-		const nobody = 65534
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-		if err := os.Chown(home, nobody, nobody); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(home) })
+	cmd := rig.VLC(t, url)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -182,37 +165,22 @@ func playVLC(t *testing.T, url string) {
 	v.check(t)
 }
 
-var vlcStat = regexp.MustCompile(`(?m)^\| ([a-z ]+?) *: +(\d+)`)
-
 // check reads VLC's statistics and its complaints, and ends it.
 func (v *vlc) check(t *testing.T) {
 	t.Helper()
 	if _, err := io.WriteString(v.stdin, "stats\n"); err != nil {
-		t.Fatalf("VLC: %v\n%s", err, v.p.log.tail(4000))
+		t.Fatalf("VLC: %v\n%s", err, v.p.log.Tail(4000))
 	}
 	end := time.Now().Add(10 * time.Second)
 	for !strings.Contains(v.p.log.String(), "end of statistical info") {
 		if time.Now().After(end) {
-			t.Fatalf("VLC gives no statistics\n%s", v.p.log.tail(4000))
+			t.Fatalf("VLC gives no statistics\n%s", v.p.log.Tail(4000))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	said := v.p.log.String()
 	_, _ = io.WriteString(v.stdin, "quit\n")
-	stats := map[string]int{}
-	for _, m := range vlcStat.FindAllStringSubmatch(said, -1) {
-		stats[m[1]], _ = strconv.Atoi(m[2])
-	}
-	for _, key := range []string{"demux corrupted", "discontinuities"} {
-		if n, ok := stats[key]; !ok || n != 0 {
-			t.Errorf("VLC: %s: %d", key, n)
-		}
-	}
-	for key, wanted := range map[string]bool{"video decoded": v.pictures, "frames displayed": v.pictures, "audio decoded": v.sound, "buffers played": v.sound} {
-		if wanted && stats[key] < v.buffers {
-			t.Errorf("VLC: %s: %d after %v", key, stats[key], vlcWatches)
-		}
-	}
+	rig.ReadVLCStats(said).Check(t, v.pictures, v.sound, v.buffers)
 	// The first fragment's number is always a surprise to VLC; a second is ours.
 	if n := strings.Count(said, "Fragment sequence discontinuity"); n > 1 {
 		t.Errorf("VLC complains of %d breaks in the fragments' numbers", n)

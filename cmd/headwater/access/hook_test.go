@@ -17,6 +17,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"headwater/scripts/lib/rig"
 )
 
 // callbacks returns a policy that asks and tells one URL.
@@ -235,9 +237,9 @@ func TestInFlight(t *testing.T) {
 // TestBreaker: a dead server is let alone, and found when it is back.
 func TestBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
+		var log rig.Log
 		p := newPolicy(t, func(c *Config, o *Options) {
-			c.Callbacks.OnPublish, o.Logger = "http://user:hush@a.example/hush?hush", log.logger()
+			c.Callbacks.OnPublish, o.Logger = "http://user:hush@a.example/hush?hush", logger(&log)
 		})
 		var asked atomic.Int64
 		var alive atomic.Bool

@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"headwater/scripts/lib/rig"
+
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -31,8 +33,8 @@ func TestSecretsStaySecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
-		logger := log.logger()
+		var log rig.Log
+		logger := logger(&log)
 		c := DefaultConfig()
 		c.Publish.Key = "hush-key"
 		c.Publish.MaxFailures = 0

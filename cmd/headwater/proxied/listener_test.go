@@ -8,52 +8,25 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"headwater/origin/peer"
+	"headwater/scripts/lib/rig"
 )
 
 // TestMain checks that no listener leaves a goroutine behind.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > 2; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			b := make([]byte, 1<<20)
-			fmt.Printf("goroutines are left:\n%s\n", b[:runtime.Stack(b, true)])
-			code = 1
-			break
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(rig.Run(m, nil)) }
 
 var _ syscall.Conn = (*Conn)(nil)
-
-// logBuffer is a log for tests to read.
-type logBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 type fixture struct {
 	*Listener
 	t     *testing.T
-	log   logBuffer
+	log   rig.Log
 	conns chan net.Conn // accepted
 }
 
@@ -186,7 +159,7 @@ func TestHealthCheck(t *testing.T) {
 // where locals publish without a key.
 func TestLoopbackOfTheProxy(t *testing.T) {
 	conn := &net.TCPConn{}
-	if address(conn).IsValid() {
+	if peer.Of(conn).IsValid() {
 		t.Error("a connection that is no more has an address")
 	}
 	f := listening(t, "127.0.0.0/8")
