@@ -2,8 +2,9 @@ package origin
 
 import (
 	"net/netip"
-	"slices"
 	"sync"
+
+	"headwater/origin/peer"
 )
 
 // waitingRoom bounds the requests that wait for what is not there yet. Any address may
@@ -36,13 +37,13 @@ func newWaitingRoom() *waitingRoom {
 // a problem. leave gives the place back.
 func (w *waitingRoom) enter(remote string) (leave func(), err error) {
 	addr := address(remote)
-	from := network(addr)
+	from := peer.Network(addr)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case w.n >= w.places:
 		return nil, unavailable("too many requests wait already")
-	case w.n >= w.places/2 && w.byAddr[from] >= w.share && !addr.IsLoopback() && !among(w.unlimited, addr):
+	case w.n >= w.places/2 && w.byAddr[from] >= w.share && !addr.IsLoopback() && !peer.Among(w.unlimited, addr):
 		return nil, unavailable("too many requests of your address wait already")
 	}
 	w.n++
@@ -78,19 +79,5 @@ func address(remote string) netip.Addr {
 	if err != nil { // only in tests
 		return netip.Addr{}
 	}
-	return a.Addr().Unmap().WithZone("")
-}
-
-func among(networks []netip.Prefix, addr netip.Addr) bool {
-	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(addr) })
-}
-
-// network is what requests are counted by: an IPv4 address, or the /64 of an IPv6
-// address, since one host has a whole one.
-func network(addr netip.Addr) netip.Prefix {
-	bits := addr.BitLen()
-	if addr.Is6() && !addr.IsLoopback() {
-		bits = 64
-	}
-	return netip.PrefixFrom(addr, bits).Masked()
+	return peer.Plain(a.Addr())
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"headwater/cmd/headwater/metrics"
 	"headwater/cmd/headwater/proxied"
 	"headwater/ingest/rate"
+	"headwater/origin/peer"
 )
 
 // listen opens a TCP listener whose connections notice a peer that is gone
@@ -85,8 +85,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			}
 			return nil, err
 		}
-		addr := address(conn)
-		from := network(addr)
+		addr := peer.Of(conn)
+		from := peer.Network(addr)
 		if reason := l.pool.take(addr, time.Now()); reason != "" {
 			_ = conn.Close()
 			l.pool.refuse(from, reason)
@@ -111,7 +111,7 @@ func (p *connectionPool) setLimits(limits poolLimits) {
 func (p *connectionPool) take(addr netip.Addr, now time.Time) (reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	from, limited := network(addr), !addr.IsLoopback() && !among(p.limits.unlimited, addr)
+	from, limited := peer.Network(addr), !addr.IsLoopback() && !peer.Among(p.limits.unlimited, addr)
 	switch {
 	case p.open >= p.limits.most:
 		return "max_connections"
@@ -190,29 +190,6 @@ func boundKernel(conn *net.TCPConn) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsent)
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unacknowledged/time.Millisecond))
 	})
-}
-
-// address returns who is at the other end; the zero value where nobody is any more.
-func address(conn net.Conn) netip.Addr {
-	a, ok := conn.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
-	}
-	return a.AddrPort().Addr().Unmap().WithZone("")
-}
-
-func among(networks []netip.Prefix, addr netip.Addr) bool {
-	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(addr) })
-}
-
-// network returns what connections are counted by: an IPv4 address, or the /64
-// of an IPv6 address, since one host has a whole one.
-func network(addr netip.Addr) netip.Prefix {
-	bits := addr.BitLen()
-	if addr.Is6() && !addr.IsLoopback() {
-		bits = 64
-	}
-	return netip.PrefixFrom(addr, bits).Masked()
 }
 
 // limitedConn gives its place back when it is closed. What a TCP connection can

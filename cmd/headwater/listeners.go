@@ -55,7 +55,7 @@ func (ls listeners) close() {
 }
 
 func listenAll(ctx context.Context, cfg *config.Config, log *slog.Logger) (ls listeners, err error) {
-	proxies := []netip.Prefix(cfg.ProxyProtocol.From)
+	proxies := cfg.ProxyProtocol.From
 	handed, err := inheritListeners(os.Getenv)
 	if err != nil {
 		return ls, err

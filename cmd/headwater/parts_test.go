@@ -40,7 +40,7 @@ func TestDefaultsReachTheParts(t *testing.T) {
 func TestEveryOptionIsPassedOn(t *testing.T) {
 	cfg := config.Default()
 	cfg.HTTP.MaxViewers, cfg.Publish.Takeover, cfg.RTMP.MaxPlayers = 1, true, 1
-	cfg.HTTP.UnlimitedFrom = config.Networks{netip.MustParsePrefix("192.0.2.0/24")}
+	cfg.HTTP.UnlimitedFrom = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	cfg.Relay.Pull = []relay.Pull{{Name: "live/*", URL: "rtmp://host/live/{name}"}}
 	log := slog.New(slog.DiscardHandler)
 	registry := remux.NewRegistry(remuxOptions(&cfg), nil)

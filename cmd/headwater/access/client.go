@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"headwater/origin/peer"
 )
 
 // maxAnswer bounds what is read of an answer's body.
@@ -62,12 +64,12 @@ func newClient(wrap wrapper, hosts ...string) *http.Client {
 
 // metadata are addresses beside the link-local ones where clouds tell a machine
 // its secrets.
-var metadata = []Network{
-	{netip.MustParsePrefix("100.100.100.200/32")},
-	{netip.MustParsePrefix("168.63.129.16/32")},
-	{netip.MustParsePrefix("192.0.0.192/32")},
-	{netip.MustParsePrefix("fd00:ec2::254/128")},
-	{netip.MustParsePrefix("fd20:ce::254/128")},
+var metadata = []netip.Prefix{
+	netip.MustParsePrefix("100.100.100.200/32"),
+	netip.MustParsePrefix("168.63.129.16/32"),
+	netip.MustParsePrefix("192.0.0.192/32"),
+	netip.MustParsePrefix("fd00:ec2::254/128"),
+	netip.MustParsePrefix("fd20:ce::254/128"),
 }
 
 // checkAddress decides about a resolved address, HOST:PORT.
@@ -76,13 +78,13 @@ func checkAddress(address string, hosts []string) error {
 	if err != nil {
 		return fmt.Errorf("connect to %q: not an address", address)
 	}
-	addr := plain(ap)
-	if !addr.IsLinkLocalUnicast() && !addr.IsMulticast() && !contains(metadata, addr) {
+	addr := peer.Plain(ap.Addr())
+	if !addr.IsLinkLocalUnicast() && !addr.IsMulticast() && !peer.Among(metadata, addr) {
 		return nil
 	}
 	named := slices.ContainsFunc(hosts, func(h string) bool {
 		a, err := netip.ParseAddr(h)
-		return err == nil && a.Unmap().WithZone("") == addr
+		return err == nil && peer.Plain(a) == addr
 	})
 	if !named {
 		return fmt.Errorf("connect to %s: link-local and metadata addresses must be named in the URL", addr)

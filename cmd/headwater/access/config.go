@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -17,13 +18,13 @@ type Config struct {
 
 // Publishing says who may publish. Each list may be empty.
 type Publishing struct {
-	Key               Secret     `yaml:"key"`                 // of ?key=, for every name
-	Secrets           []Key      `yaml:"secrets"`             // of ?key=, each for some names
-	Keys              StreamKeys `yaml:"keys"`                // secrets that are typed in a name's place
-	Allow             []Network  `yaml:"allow"`               // empty: every address
-	Deny              []Network  `yaml:"deny"`                // wins over allow
-	WithoutSecretFrom []Network  `yaml:"without_secret_from"` // addresses that need none
-	MaxFailures       int        `yaml:"max_failures"`        // wrong secrets of one address in a minute; 0: no limit
+	Key               Secret         `yaml:"key"`                 // of ?key=, for every name
+	Secrets           []Key          `yaml:"secrets"`             // of ?key=, each for some names
+	Keys              StreamKeys     `yaml:"keys"`                // secrets that are typed in a name's place
+	Allow             []netip.Prefix `yaml:"allow"`               // empty: every address
+	Deny              []netip.Prefix `yaml:"deny"`                // wins over allow
+	WithoutSecretFrom []netip.Prefix `yaml:"without_secret_from"` // addresses that need none
+	MaxFailures       int            `yaml:"max_failures"`        // wrong secrets of one address in a minute; 0: no limit
 }
 
 // StreamKeys are secrets of the form NAME or APP/NAME, and the public APP/NAME
@@ -47,10 +48,10 @@ type Key struct {
 
 // Playing says who may play.
 type Playing struct {
-	Access     string    `yaml:"access"`      // open, or protected: a token or JWT is needed
-	EdgeSecret Secret    `yaml:"edge_secret"` // what an edge sends that decides about its viewers itself; "": none does
-	Allow      []Network `yaml:"allow"`
-	Deny       []Network `yaml:"deny"`
+	Access     string         `yaml:"access"`      // open, or protected: a token or JWT is needed
+	EdgeSecret Secret         `yaml:"edge_secret"` // what an edge sends that decides about its viewers itself; "": none does
+	Allow      []netip.Prefix `yaml:"allow"`
+	Deny       []netip.Prefix `yaml:"deny"`
 }
 
 // Tokens are permissions that this program signs itself.

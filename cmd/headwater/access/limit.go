@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"headwater/origin/peer"
 )
 
 // maxLimited bounds the addresses that are remembered. Above it some are
@@ -33,12 +35,7 @@ func newFailureLimit(n int) *failureLimit {
 // limitKey returns what an address is counted as. Loopback is not: a proxy on
 // this machine makes everybody look local.
 func (l *failureLimit) limitKey(addr netip.Addr) (key netip.Prefix, counted bool) {
-	bits := 32
-	if addr.Is6() {
-		bits = 64
-	}
-	key, err := addr.Prefix(bits)
-	return key, err == nil && l.each > 0 && !addr.IsLoopback()
+	return peer.Network(addr), addr.IsValid() && l.each > 0 && !addr.IsLoopback()
 }
 
 // wait returns how long an address must wait for its next attempt.

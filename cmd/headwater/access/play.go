@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"headwater/origin/peer"
 	"headwater/remux"
 )
 
@@ -31,7 +32,7 @@ func (p *Policy) play(ctx context.Context, r PlayRequest) (*Grant, *Refusal) {
 	if err != nil {
 		return nil, &Refusal{Kind: BadName, Text: err.Error()}
 	}
-	addr := plain(r.Remote)
+	addr := peer.Plain(r.Remote.Addr())
 	if !p.players.admit(addr) {
 		return nil, denied("playing from this address is not allowed")
 	}

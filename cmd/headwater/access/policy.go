@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -40,7 +41,7 @@ type Policy struct {
 	// fixed after New
 	publishers    addresses
 	players       addresses
-	withoutSecret []Network
+	withoutSecret []netip.Prefix
 	asks          bool // for a secret to publish
 	protected     bool // playing needs a token
 	failOpen      bool

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"headwater/origin/peer"
 	"headwater/remux"
 )
 
@@ -33,7 +34,7 @@ func (p *Policy) publish(ctx context.Context, r Request) (*Grant, *Refusal) {
 	if err != nil {
 		return nil, &Refusal{Kind: BadName, Text: err.Error()}
 	}
-	addr := plain(r.Remote)
+	addr := peer.Plain(r.Remote.Addr())
 	if !p.publishers.admit(addr) {
 		return nil, denied("publishing from this address is not allowed")
 	}
@@ -122,7 +123,7 @@ func (p *Policy) credential(ctx context.Context, r Request, name remux.Name, add
 		}
 		refusal = tokenRefusal
 	}
-	if contains(p.withoutSecret, addr) {
+	if peer.Among(p.withoutSecret, addr) {
 		return credential{name: name}, nil
 	}
 	return credential{}, refusal

@@ -8,11 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"headwater/remux"
 	"io"
 	"net/netip"
 	"strings"
 	"time"
+
+	"headwater/origin/peer"
+	"headwater/remux"
 )
 
 // Action is what a token allows.
@@ -38,10 +40,10 @@ type Token struct {
 	KeyID     string // of the secret that signed it
 	Action    Action
 	Name      remux.Pattern
-	Expires   time.Time // to the second
-	NotBefore time.Time // zero: at once
-	From      Network   // zero: from anywhere
-	Nonce     string    // "": may be shown again and again
+	Expires   time.Time    // to the second
+	NotBefore time.Time    // zero: at once
+	From      netip.Prefix // zero: from anywhere
+	Nonce     string       // "": may be shown again and again
 }
 
 // tokenPayload is a Token as JSON.
@@ -50,8 +52,16 @@ type tokenPayload struct {
 	Name  string   `json:"name"`
 	Exp   int64    `json:"exp"`
 	Nbf   int64    `json:"nbf,omitempty"`
-	IP    *Network `json:"ip,omitempty"`
+	IP    *network `json:"ip,omitempty"`
 	Nonce string   `json:"nonce,omitempty"`
+}
+
+// network is one in JSON, or an address, which is a network of one.
+type network struct{ netip.Prefix }
+
+func (n *network) UnmarshalText(text []byte) (err error) {
+	n.Prefix, err = peer.ParseNetwork(string(text))
+	return err
 }
 
 // Sign returns the text of a token. KeyID must be an id and secret what is
@@ -65,7 +75,7 @@ func Sign(t Token, secret []byte) (string, error) {
 		p.Nbf = t.NotBefore.Unix()
 	}
 	if t.From.IsValid() {
-		p.IP = &t.From
+		p.IP = &network{t.From}
 	}
 	if _, err := p.token(t.KeyID); err != nil {
 		return "", err
@@ -149,7 +159,7 @@ func (p tokenPayload) token(keyID string) (Token, error) {
 		t.NotBefore = time.Unix(p.Nbf, 0)
 	}
 	if p.IP != nil {
-		t.From = *p.IP
+		t.From = p.IP.Prefix
 	}
 	return t, nil
 }

@@ -2,11 +2,13 @@ package access
 
 import (
 	"encoding/base64"
-	"headwater/remux"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"headwater/origin/peer"
+	"headwater/remux"
 )
 
 var (
@@ -33,7 +35,7 @@ func TestTokenFormat(t *testing.T) {
 		mac     = "Dl6IG3MTAkACllTQgNvCrRL3dt7VeZxdxyTd9vfgLg4"
 	)
 	want := "hw1.main." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + "." + mac
-	network, err := ParseNetwork("203.0.113.0/24")
+	network, err := peer.ParseNetwork("203.0.113.0/24")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +155,7 @@ func TestSignedNonsense(t *testing.T) {
 }
 
 func TestTokenAllows(t *testing.T) {
-	network, err := ParseNetwork("203.0.113.0/24")
+	network, err := peer.ParseNetwork("203.0.113.0/24")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,11 +4,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"headwater/remux"
 	"io/fs"
 	"slices"
 	"sync"
 	"time"
+
+	"headwater/origin/peer"
+	"headwater/remux"
 )
 
 // LocalKeyID is the key id of tokens that are signed with the secret that the
@@ -144,7 +146,7 @@ func (c Tokens) Issue(o Order, localFile string, now time.Time) (string, error) 
 		t.NotBefore = now.Add(o.NotBefore)
 	}
 	if o.From != "" {
-		if t.From, err = ParseNetwork(o.From); err != nil {
+		if t.From, err = peer.ParseNetwork(o.From); err != nil {
 			return "", err
 		}
 	}

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -30,8 +31,8 @@ publish:
     - {id: env, key_env: ACCESS_TEST_KEY}
   keys: {sk_1234: live/show, studio/sk_5678: tv/news}
   allow: [192.0.2.0/24, "2001:db8::/32"]
-  deny: [192.0.2.66]
-  without_secret_from: [127.0.0.1]
+  deny: [192.0.2.66/32]
+  without_secret_from: [127.0.0.1/32]
   max_failures: 7
 play:
   access: protected
@@ -78,7 +79,7 @@ func TestYAML(t *testing.T) {
 			Allow:   networks(t, "192.0.2.0/24", "2001:db8::/32"), Deny: networks(t, "192.0.2.66"), WithoutSecretFrom: networks(t, "127.0.0.1"),
 			MaxFailures: 7,
 		},
-		Play:   Playing{Access: "protected", Allow: networks(t, "0.0.0.0/0"), Deny: []Network{}},
+		Play:   Playing{Access: "protected", Allow: networks(t, "0.0.0.0/0"), Deny: []netip.Prefix{}},
 		Tokens: Tokens{Secrets: []Key{{ID: "main", Name: "live/*", Key: "0123456789abcdef0123456789abcdef"}}, MaxAge: 24 * time.Hour},
 		JWT: JWT{
 			Keys: []JWTKey{{ID: "a", Alg: "HS256", Key: "0123456789abcdef0123456789abcdef"}}, JWKS: "https://issuer.example/.well-known/jwks.json",

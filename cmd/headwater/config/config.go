@@ -86,25 +86,22 @@ type TLS struct {
 
 // ProxyProtocol says whom to believe about who is behind a connection.
 type ProxyProtocol struct {
-	From Networks `yaml:"from"` // proxies: their connections begin with a PROXY header, no others may
+	From []netip.Prefix `yaml:"from"` // proxies: their connections begin with a PROXY header, no others may
 }
-
-// Networks are ranges of addresses.
-type Networks []netip.Prefix
 
 // HTTP is the public listener.
 type HTTP struct {
-	Listen                   string        `yaml:"listen"`
-	MaxConnections           int           `yaml:"max_connections"`             // 0: what the descriptor limit and rtmp.max_connections leave
-	MaxConnectionsPerAddress int           `yaml:"max_connections_per_address"` // 0: no limit; loopback never has one
-	MaxRatePerAddress        int           `yaml:"max_rate_per_address"`        // new connections a second; 0: no limit; loopback never has one
-	UnlimitedFrom            Networks      `yaml:"unlimited_from"`              // these have no limits of their own either
-	CORSOrigin               string        `yaml:"cors_origin"`                 // "": no CORS headers
-	MaxViewers               int           `yaml:"max_viewers"`                 // of HTTP-FLV; 0: as many as connections
-	FLVGather                time.Duration `yaml:"flv_gather"`                  // 0: every frame is sent by itself
-	StartHold                time.Duration `yaml:"start_hold"`                  // how long a request waits for a stream that is starting
-	TrustedProxies           Networks      `yaml:"trusted_proxies"`             // those that say in a header who asks
-	AccessLog                string        `yaml:"access_log"`                  // a file; "-": standard output, "": none
+	Listen                   string         `yaml:"listen"`
+	MaxConnections           int            `yaml:"max_connections"`             // 0: what the descriptor limit and rtmp.max_connections leave
+	MaxConnectionsPerAddress int            `yaml:"max_connections_per_address"` // 0: no limit; loopback never has one
+	MaxRatePerAddress        int            `yaml:"max_rate_per_address"`        // new connections a second; 0: no limit; loopback never has one
+	UnlimitedFrom            []netip.Prefix `yaml:"unlimited_from"`              // these have no limits of their own either
+	CORSOrigin               string         `yaml:"cors_origin"`                 // "": no CORS headers
+	MaxViewers               int            `yaml:"max_viewers"`                 // of HTTP-FLV; 0: as many as connections
+	FLVGather                time.Duration  `yaml:"flv_gather"`                  // 0: every frame is sent by itself
+	StartHold                time.Duration  `yaml:"start_hold"`                  // how long a request waits for a stream that is starting
+	TrustedProxies           []netip.Prefix `yaml:"trusted_proxies"`             // those that say in a header who asks
+	AccessLog                string         `yaml:"access_log"`                  // a file; "-": standard output, "": none
 }
 
 // Admin is the listener for health, console, API and metrics.

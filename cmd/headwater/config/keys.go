@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strconv"
 	"strings"
@@ -94,14 +95,8 @@ func (l leaf) set(value string) error {
 			return err
 		}
 		*p = n
-	case *Networks:
-		n, err := parseNetworks(value, parseNetwork)
-		if err != nil {
-			return err
-		}
-		*p = n
-	case *[]access.Network:
-		n, err := parseNetworks(value, access.ParseNetwork)
+	case *[]netip.Prefix:
+		n, err := parseNetworks(value)
 		if err != nil {
 			return err
 		}

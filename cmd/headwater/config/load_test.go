@@ -106,7 +106,7 @@ func TestEveryKeyCanBeSet(t *testing.T) {
 
 // TestNetworks: the same list in each place where it may stand.
 func TestNetworks(t *testing.T) {
-	want := Networks{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/32")}
+	want := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/32")}
 	for name, src := range map[string]Source{
 		"file":        {File: write(t, "proxy_protocol: {from: [10.1.2.3/8, 192.0.2.1, \"2001:db8::/32\"]}\n")},
 		"block":       {File: write(t, "proxy_protocol:\n  from:\n    - 10.0.0.0/8\n    - 192.0.2.1\n    - 2001:db8::/32\n")},

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"headwater/origin/peer"
 )
 
 // Size is a number of bytes.
@@ -108,26 +110,14 @@ func (b Bitrate) String() string {
 }
 
 // parseNetworks reads addresses and networks with commas between them.
-func parseNetworks[T any](s string, parse func(string) (T, error)) ([]T, error) {
-	var all []T
+func parseNetworks(s string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
 	for _, text := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
-		n, err := parse(text)
+		n, err := peer.ParseNetwork(text)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, n)
 	}
 	return all, nil
-}
-
-func parseNetwork(s string) (netip.Prefix, error) {
-	if !strings.Contains(s, "/") {
-		if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-			a = a.Unmap()
-			return netip.PrefixFrom(a, a.BitLen()), nil
-		}
-	} else if p, err := netip.ParsePrefix(s); err == nil && !p.Addr().Is4In6() {
-		return p.Masked(), nil
-	}
-	return netip.Prefix{}, fmt.Errorf("%q is not an address or network such as 10.0.0.1, 10.0.0.0/8 or 2001:db8::/32", s)
 }

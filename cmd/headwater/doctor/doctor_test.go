@@ -20,7 +20,6 @@ import (
 	"testing"
 	"time"
 
-	"headwater/cmd/headwater/access"
 	"headwater/cmd/headwater/config"
 	"headwater/ingest/relay"
 	"headwater/origin/checkup"
@@ -144,7 +143,7 @@ func TestIll(t *testing.T) {
 			p.Config.Admin = config.Admin{Listen: ":8081", Token: "aaaaaaaaaaaaaaaaaaaaaaaa"}
 		}, "admin.weak_token", checkup.Problem, "openssl rand"},
 		"open to all": {func(m machine, p *Patient) {
-			p.Config.Publish.WithoutSecretFrom = []access.Network{everywhere(m.t)}
+			p.Config.Publish.WithoutSecretFrom = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
 		}, "publish.open", checkup.Problem, "everybody"},
 		"guessing": {func(m machine, p *Patient) { p.Config.Publish.MaxFailures = 0 }, "publish.guessing", checkup.Warning, "max_failures: 5"},
 		"unknown host": {func(m machine, p *Patient) {
@@ -201,12 +200,6 @@ func taken(m machine, p *Patient, comm string) {
 	if err := errors.Join(os.MkdirAll(fd, 0o755), os.Symlink("socket:[4711]", filepath.Join(fd, "5"))); err != nil {
 		m.t.Fatal(err)
 	}
-}
-
-func everywhere(t *testing.T) (n access.Network) {
-	t.Helper()
-	n.Prefix = netip.MustParsePrefix("0.0.0.0/0")
-	return n
 }
 
 // TestCertificates makes real ones.

@@ -7,10 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"headwater/origin/peer"
 )
 
 const (
@@ -158,7 +159,7 @@ func (l *Listener) run() {
 			return
 		case err != nil:
 			l.pass(result{err: err})
-		case !l.isProxy(conn):
+		case !peer.Among(l.from, peer.Of(conn)):
 			l.pass(result{conn: &Conn{TCPConn: conn}})
 		default:
 			l.receive(conn)
@@ -175,19 +176,6 @@ func (l *Listener) pass(r result) {
 			_ = r.conn.Close()
 		}
 	}
-}
-
-func (l *Listener) isProxy(conn *net.TCPConn) bool {
-	addr := address(conn)
-	return slices.ContainsFunc(l.from, func(p netip.Prefix) bool { return p.Contains(addr) })
-}
-
-func address(conn *net.TCPConn) netip.Addr {
-	a, ok := conn.RemoteAddr().(*net.TCPAddr)
-	if !ok { // the peer has left already
-		return netip.Addr{}
-	}
-	return a.AddrPort().Addr().Unmap().WithZone("")
 }
 
 // receive lets a connection of a proxy in once its header is there. It waits
@@ -252,7 +240,7 @@ func (l *Listener) client(conn *net.TCPConn) (net.Addr, error) {
 	if err := conn.SetReadDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	if !ok || !believed(address(conn), client.Addr()) {
+	if !ok || !believed(peer.Of(conn), client.Addr()) {
 		return nil, nil
 	}
 	return net.TCPAddrFromAddrPort(client), nil

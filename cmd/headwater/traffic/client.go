@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"headwater/origin/peer"
 )
 
 // client returns who is behind the proxies that a request came through. ok is false
@@ -20,8 +22,8 @@ func (t *Traffic) client(r *http.Request) (addr netip.Addr, ok bool) {
 	if len(trusted) == 0 {
 		return addr, false
 	}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !contains(trusted, peer.Addr()) {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !peer.Among(trusted, peer.Plain(from.Addr())) {
 		return addr, false
 	}
 	plain, hasPlain := lastUntrusted(forwardedFor(r.Header.Values("X-Forwarded-For")), trusted)
@@ -35,11 +37,6 @@ func (t *Traffic) client(r *http.Request) (addr netip.Addr, ok bool) {
 	return standard, hasStandard
 }
 
-func contains(all []netip.Prefix, a netip.Addr) bool {
-	a = a.Unmap().WithZone("")
-	return slices.ContainsFunc(all, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
 // lastUntrusted returns the last address that is no proxy's; the first of all where
 // all are. It stops at what is no address.
 func lastUntrusted(hops []string, trusted []netip.Prefix) (addr netip.Addr, ok bool) {
@@ -48,7 +45,7 @@ func lastUntrusted(hops []string, trusted []netip.Prefix) (addr netip.Addr, ok b
 		if err != nil {
 			break
 		}
-		if addr, ok = a, true; !contains(trusted, a) {
+		if addr, ok = a, true; !peer.Among(trusted, a) {
 			break
 		}
 	}
@@ -61,7 +58,7 @@ func parseHop(s string) (netip.Addr, error) {
 		s = host
 	}
 	a, err := netip.ParseAddr(strings.Trim(s, "[]"))
-	return a.Unmap().WithZone(""), err
+	return peer.Plain(a), err
 }
 
 // maxHops bounds what is read of a header.
