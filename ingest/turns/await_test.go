@@ -161,10 +161,10 @@ func (p *pacer) Turn(_ []byte, _ int, now time.Time) bool {
 	return len(p.at) < p.most
 }
 
-// gaps returns the times between turns, shortest first.
+// gaps returns the times between turns but the first two, shortest first.
 func (p *pacer) gaps() []time.Duration {
 	var gaps []time.Duration
-	for i := 1; i < len(p.at); i++ {
+	for i := 2; i < len(p.at); i++ {
 		gaps = append(gaps, p.at[i].Sub(p.at[i-1]))
 	}
 	slices.Sort(gaps)
@@ -192,12 +192,45 @@ func TestUnhurried(t *testing.T) {
 		}
 		return p.gaps()
 	}
-	if gaps := pace(true, 10); gaps[0] < MostSkipped*every {
-		t.Errorf("turns are taken within %v", gaps[0])
+	if gaps := pace(true, 11); gaps[len(gaps)/2] < MostSkipped*every {
+		t.Errorf("turns are taken: half of them within %v", gaps[len(gaps)/2])
 	}
 	if gaps := pace(false, 30); gaps[len(gaps)/2] > 3*every { // the machine has its own delays
 		t.Errorf("turns are left out: half of them are more than %v apart", gaps[len(gaps)/2])
 	}
+}
+
+// TestSleeping has whoever joins a round that sleeps, because all in it leave turns out,
+// read at the next turn.
+func TestSleeping(t *testing.T) {
+	const every = 20 * time.Millisecond
+	c := New(every)
+	idle, _ := ready(t, c)
+	idle.Unhurried = func() bool { return true }
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_, _ = idle.Await(&pacer{most: 1})
+	}()
+	in, peer := ready(t, c)
+	var delays []time.Duration
+	for range 9 {
+		time.Sleep(every * MostSkipped) // the round falls asleep
+		began := time.Now()
+		p := &pacer{most: 1}
+		in.empty = true
+		send(t, peer, "x")
+		if waited, err := in.Await(p); !waited || err != nil {
+			t.Fatalf("waited %v, %v", waited, err)
+		}
+		delays = append(delays, time.Since(began))
+	}
+	slices.Sort(delays)
+	if d := delays[len(delays)/2]; d > 3*every/2 { // the machine has its own delays
+		t.Errorf("half of the turns come after more than %v", d)
+	}
+	_ = idle.Close()
+	<-over
 }
 
 // TestSkip has nobody who sends much wait for room, and whoever sends little again be

@@ -56,7 +56,7 @@ func (c *Clock) seat() *round {
 	}
 	// Rounds do not all wake up at once; each is done when the next one begins.
 	phase := time.Duration(len(c.rounds)) * c.every / 8 % c.every
-	r := &round{clock: c, phase: phase, seats: 1}
+	r := &round{clock: c, phase: phase, seats: 1, wake: make(chan struct{}, 1)}
 	c.rounds = append(c.rounds, r)
 	return r
 }
@@ -74,6 +74,7 @@ type round struct {
 	// fixed after seat
 	clock *Clock
 	phase time.Duration
+	wake  chan struct{} // somebody has joined, or is late; holds one
 
 	seats int // guarded by clock.mu
 
@@ -82,6 +83,7 @@ type round struct {
 	mu      sync.Mutex // guards what follows
 	running bool
 	joined  []waiter // since the last turn
+	next    int64    // the turn that it sleeps until
 }
 
 // waiter is a connection that waits, and all that a turn needs to know of it: what is
@@ -90,9 +92,8 @@ type waiter struct {
 	conn  *Conn
 	fd    uintptr
 	taker Taker // nil: it waits for no more than its turn
-
-	pace pace
-	rest int // turns of those that are left out, still to come
+	pace  pace
+	due   int64 // the turn in which it is read next, or any after that
 }
 
 // MostSkipped is how many turns in succession are left out where nobody waits for what
@@ -113,27 +114,68 @@ func (p *pace) skip(n int, unhurried func() bool) {
 	}
 }
 
+// next is the turn to take behind another: full multiples, so that those who leave turns
+// out leave out the same ones, and a round in which all do so sleeps.
+func (p *pace) next(turn int64) int64 {
+	n := int64(p.skipped) + 1
+	return turn - turn%n + n
+}
+
 // join has a connection wait from the next turn on.
 func (r *round) join(w waiter) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.joined = append(r.joined, w)
+	early := w.due < r.next
 	if !r.running {
-		r.running = true
+		r.running, early = true, false
 		go r.run()
+	}
+	r.mu.Unlock()
+	if early {
+		r.signal()
+	}
+}
+
+// signal has the round not sleep for longer than until the next turn.
+func (r *round) signal() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// turn is how many turns have begun since the clock started.
+func (r *round) turn() int64 {
+	return int64((time.Since(r.clock.start) + r.phase) / r.clock.every)
+}
+
+// sleep waits until a turn begins, or that which follows when somebody signals.
+func (r *round) sleep(timer *time.Timer, turn int64) {
+	for {
+		timer.Reset(time.Duration(turn)*r.clock.every - r.phase - time.Since(r.clock.start))
+		select {
+		case <-timer.C:
+			return
+		case <-r.wake:
+			turn = min(turn, r.turn()+1)
+		}
 	}
 }
 
 // lateTurns is how often the deadlines of all are looked at; those of who has sent
-// nothing are in each turn, as are all when one has been set that is over.
+// nothing are in each turn that they take, as are all when one has been set that is over.
 const lateTurns = 16
 
-// run reads those that wait, at each turn, until there are none.
+// run reads those that wait, at each turn that one of them takes, until there are none.
 func (r *round) run() {
 	var waiting []waiter
 	room := make([]byte, headroom+roomSize)
-	for n := 0; ; n++ {
-		time.Sleep(r.clock.every - (time.Since(r.clock.start)+r.phase)%r.clock.every)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	looked := r.turn() // for deadlines
+	for next := looked + 1; ; {
+		r.sleep(timer, next)
+		turn := r.turn()
 		r.mu.Lock()
 		waiting = append(waiting, r.joined...)
 		clear(r.joined)
@@ -143,22 +185,37 @@ func (r *round) run() {
 		if len(waiting) == 0 {
 			return
 		}
-		late := r.late.Swap(false) || n%lateTurns == 0
-		now, stay := time.Now(), 0
-		for _, w := range waiting {
-			switch {
-			case late && w.conn.late(now), w.rest == 0 && !w.turn(room, now):
-				w.conn.back <- struct{}{}
-				continue
-			case w.rest > 0:
-				w.rest--
-			default:
-				w.rest = w.pace.skipped
-			}
-			waiting[stay] = w
-			stay++
+		late := r.late.Swap(false) || turn >= looked+lateTurns
+		if late {
+			looked = turn
 		}
-		clear(waiting[stay:])
-		waiting = waiting[:stay]
+		waiting, next = r.read(waiting, room, turn, late)
+		r.mu.Lock()
+		for _, w := range r.joined { // meanwhile
+			next = min(next, max(w.due, turn+1))
+		}
+		r.next = next
+		r.mu.Unlock()
 	}
+}
+
+// read takes a turn with those that are due. It returns who goes on waiting, and which
+// turn is the next one that any of these takes.
+func (r *round) read(waiting []waiter, room []byte, turn int64, late bool) (stay []waiter, next int64) {
+	now := time.Now()
+	next = turn + MostSkipped + 1
+	stay = waiting[:0]
+	for _, w := range waiting {
+		switch {
+		case late && w.conn.late(now), w.due <= turn && !w.turn(room, now):
+			w.conn.back <- struct{}{}
+			continue
+		case w.due <= turn:
+			w.due = w.pace.next(turn)
+		}
+		next = min(next, w.due)
+		stay = append(stay, w)
+	}
+	clear(waiting[len(stay):])
+	return stay, next
 }

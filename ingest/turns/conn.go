@@ -123,6 +123,7 @@ func (c *Conn) setDue(t time.Time) {
 func (c *Conn) hurry() {
 	if r := c.round.Load(); r != nil {
 		r.late.Store(true)
+		r.signal()
 	}
 }
 
@@ -216,7 +217,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if c.empty {
 			c.pace.skip(c.got, c.Unhurried)
 			c.got = 0
-			c.wait(r, waiter{conn: c, rest: c.pace.skipped})
+			c.wait(r, waiter{conn: c, due: c.pace.next(r.turn())})
 		}
 		n, err := c.try(p)
 		c.empty = n < len(p)

@@ -21,7 +21,8 @@
 //
 // Most streams that are published are watched by nobody at a given moment. Their
 // connections are read in one turn of five (Conn.Unhurried): what one turn costs,
-// whatever it brings, is most of what a publisher costs. Nobody sees the delay. Who
+// whatever it brings, is most of what a publisher costs, and a round of nobody else
+// sleeps meanwhile. Nobody sees the delay. Who
 // begins to watch gets what has been read up to then, and what came since at the next
 // turn, a tenth of a second later at most; from there on each turn is taken.
 //
