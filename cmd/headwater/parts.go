@@ -63,12 +63,17 @@ func ingestConfig(cfg *config.Config, log *slog.Logger, registry *remux.Registry
 	return c
 }
 
-// readGather has publishers read just before their frames go out to HTTP viewers.
+// readGather has publishers read just before their frames go out to HTTP viewers, and
+// where those gather nothing, soon.
 func readGather(cfg *config.Config) time.Duration {
-	if cfg.RTMP.ReadGather == 0 || cfg.HTTP.FLVGather == 0 {
-		return cfg.RTMP.ReadGather
+	read, send := cfg.RTMP.ReadGather, cfg.HTTP.FLVGather
+	switch {
+	case read == 0:
+		return 0
+	case send == 0:
+		return min(read, 5*time.Millisecond)
 	}
-	return turns.Fitting(cfg.HTTP.FLVGather, cfg.RTMP.ReadGather)
+	return turns.Fitting(send, read)
 }
 
 // leastUncut leaves room for a segment of ten seconds at the highest rate, however

@@ -88,3 +88,23 @@ func checkSet(t *testing.T, part any, unset ...string) {
 		}
 	}
 }
+
+// TestReadGather: how publishers are read goes with how their frames are sent.
+func TestReadGather(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct{ read, send, want time.Duration }{
+		{20 * ms, 100 * ms, 20 * ms},
+		{20 * ms, 350 * ms, 17500 * time.Microsecond},
+		{20 * ms, 10 * ms, 10 * ms},
+		{20 * ms, 0, 5 * ms},
+		{2 * ms, 0, 2 * ms},
+		{0, 100 * ms, 0},
+		{0, 0, 0},
+	} {
+		cfg := config.Default()
+		cfg.RTMP.ReadGather, cfg.HTTP.FLVGather = c.read, c.send
+		if got := readGather(&cfg); got != c.want {
+			t.Errorf("read %v apart, sent %v apart: %v, want %v", c.read, c.send, got, c.want)
+		}
+	}
+}
