@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"headwater/remux/av"
+	"headwater/remux/flv"
 )
 
 // stamped is one message and the DTS in ms that it must get.
@@ -192,4 +193,37 @@ func TestSampleClock(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPicturesOfOneTime: encoders that were held up send several with one timestamp, the
+// key frame among them. Each lasts a tick at least and has a time of its own, also over
+// the end of a segment, and so do the decode times of MPEG-TS.
+func TestPicturesOfOneTime(t *testing.T) {
+	_, messages := testSource(t, 7)
+	var pictures []int
+	for i, m := range messages {
+		if m.typ != flv.TypeVideo || m.body[1] != 1 {
+			continue
+		}
+		pictures = append(pictures, i)
+		if n := len(pictures); m.body[0]>>4 == 1 && n > 5 {
+			for _, before := range pictures[n-5:] {
+				messages[before].ts = messages[pictures[n-5]].ts
+			}
+		}
+	}
+	r := NewRegistry(DefaultOptions(), nil)
+	ix := publish(t, r, "x", messages).Stream().Index()
+	last, n := int64(-1), 0
+	for _, s := range ix.Segments {
+		for _, f := range s.video.all() {
+			if n++; f.Time <= last {
+				t.Errorf("picture %d of segment %d has the time %d, behind one of %d", n, s.Sequence, f.Time, last)
+			}
+			last = f.Time
+		}
+	}
+	if len(ix.Segments) < 3 {
+		t.Errorf("%d segments", len(ix.Segments))
+	}
 }

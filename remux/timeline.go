@@ -258,11 +258,13 @@ func (t *timeline) add(s *av.Frame) {
 	t.audio.addFrom(s, t.partAudio, t.audioEnd)
 }
 
-// addFrom adds a frame to a part that begins with frame from, no earlier than what the
-// part has of the track, or where the part before ended.
+// addFrom adds a frame to a part that begins with frame from, behind what the part has
+// of the track, or where the part before ended: a frame lasts a tick at least. MPEG-TS
+// has no two of one time, and where it had to tell them apart itself the next segment
+// would not know.
 func (p *pack) addFrom(s *av.Frame, from int, end int64) {
 	if p.len() > from {
-		end = p.last().time
+		end = p.last().time + 1
 	}
 	p.add(s)
 	p.last().time = max(s.Time, end)
