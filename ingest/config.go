@@ -13,7 +13,6 @@ import (
 // Config says how a Server works. The zero value of every field but Registry
 // has a meaning, which the field's comment gives.
 type Config struct {
-	Addr     string          // for ListenAndServe; "": ":1935"
 	Registry *remux.Registry // where streams are published; required
 	Logger   *slog.Logger    // nil: no log
 
@@ -73,9 +72,6 @@ type Config struct {
 func (c Config) withDefaults() (Config, error) {
 	if c.Registry == nil {
 		return c, errors.New("ingest: Config.Registry is nil")
-	}
-	if c.Addr == "" {
-		c.Addr = ":1935"
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -79,15 +79,6 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// ListenAndServe listens on Config.Addr and serves.
-func (s *Server) ListenAndServe() error {
-	l, err := net.Listen("tcp", s.config.Addr)
-	if err != nil {
-		return fmt.Errorf("listen for RTMP: %w", err)
-	}
-	return s.Serve(l)
-}
-
 // Serve accepts connections from l until Shutdown or until l breaks. It may be
 // called with several listeners, and closes each when it returns.
 func (s *Server) Serve(l net.Listener) error {

@@ -592,16 +592,6 @@ func TestConfig(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("no registry, no error")
 	}
-	s, err := New(Config{Registry: remux.NewRegistry(remux.DefaultOptions(), nil), Addr: "127.0.0.1:bad"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.ListenAndServe(); err == nil {
-		t.Error("a bad address, no error")
-	}
-	if err := s.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestRealRegistry publishes to package remux itself.
