@@ -34,6 +34,16 @@ type encoder struct {
 	err  error // after done: why it ended
 }
 
+// goesOn checks that nothing has ended it.
+func (e *encoder) goesOn(t *testing.T) {
+	t.Helper()
+	select {
+	case <-e.done:
+		t.Errorf("the encoder was closed: %v", e.err)
+	default:
+	}
+}
+
 // startEncoder returns when the server has accepted, or refused.
 func startEncoder(t *testing.T, p *process, name string, size int) (*encoder, error) {
 	t.Helper()
@@ -243,11 +253,7 @@ func TestStandstill(t *testing.T) {
 	v.goesOn(t)
 	v.goesOn(t)
 	v.complete(t)
-	select {
-	case <-e.done:
-		t.Errorf("the encoder was closed: %v", e.err)
-	default:
-	}
+	e.goesOn(t)
 	if _, list := p.get(t, "http", "/live/x/fmp4/index.m3u8"); strings.Contains(list, "EXT-X-DISCONTINUITY\n") {
 		t.Errorf("the playlist has a discontinuity:\n%s", list)
 	}
@@ -290,11 +296,7 @@ func TestNoDescriptors(t *testing.T) {
 	second.stop()
 	v.goesOn(t)
 	v.complete(t)
-	select {
-	case <-e.done:
-		t.Errorf("the encoder was closed: %v", e.err)
-	default:
-	}
+	e.goesOn(t)
 	if n := strings.Count(p.log.String(), "cannot accept"); n > 30 {
 		t.Errorf("%d lines say it", n)
 	}

@@ -15,7 +15,7 @@ import (
 type Recorder struct {
 	Rec  *Recording
 	App  string // "live/x"
-	host string // http://127.0.0.1:1234; guarded by Rec.mu
+	host string // http://127.0.0.1:1234
 
 	client  *http.Client
 	fetches sync.WaitGroup
@@ -51,24 +51,14 @@ func NewRecorder(name, host, app string) *Recorder {
 	}
 }
 
-// Move makes the recorder ask another server, which took over.
-func (r *Recorder) Move(host string) {
-	r.Rec.mu.Lock()
-	defer r.Rec.mu.Unlock()
-	r.host = host
-}
-
 // Do asks once; header is key, value pairs. It never fails: what went wrong
 // stands in the answer.
 func (r *Recorder) Do(ctx context.Context, method, path string, header ...string) *Exchange {
-	r.Rec.mu.Lock()
-	host := r.host
-	r.Rec.mu.Unlock()
 	x := &Exchange{Method: method, Path: path, Request: http.Header{}}
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotFirstResponseByte: func() { x.First = time.Now() },
 	})
-	req, err := http.NewRequestWithContext(ctx, method, host+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, r.host+path, nil)
 	if err != nil {
 		x.Err = err.Error()
 		return x

@@ -89,3 +89,21 @@ func (r *report) want(ok bool, format string, args ...any) {
 		r.findings = append(r.findings, fmt.Sprintf(format, args...))
 	}
 }
+
+// eachRead calls f for every segment of a format that has been read, and the one before it
+// in the same run, if any.
+func (v *view) eachRead(format string, f func(e, prev *entry)) {
+	n := v.format(format)
+	if n == nil {
+		return
+	}
+	for _, run := range n.mediaRuns() {
+		for i, e := range run {
+			var prev *entry
+			if i > 0 {
+				prev = run[i-1]
+			}
+			f(e, prev)
+		}
+	}
+}

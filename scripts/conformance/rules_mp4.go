@@ -34,24 +34,6 @@ func (v *view) eachInit(f func(path string, i *MP4Init)) {
 	}
 }
 
-// eachMP4 calls f for every fMP4 segment that has been read, and the one before
-// it in the same run, if any.
-func (v *view) eachMP4(f func(e, prev *entry)) {
-	n := v.format("fmp4")
-	if n == nil {
-		return
-	}
-	for _, run := range n.mediaRuns() {
-		for i, e := range run {
-			var prev *entry
-			if i > 0 {
-				prev = run[i-1]
-			}
-			f(e, prev)
-		}
-	}
-}
-
 // brands that a reader has to know to read what HLS asks for; hlsf is Apple's own.
 var brands = []string{"iso6", "iso7", "iso8", "iso9", "isoa", "isob", "isoc", "cmfc", "cmf2", "hlsf"}
 
@@ -238,7 +220,7 @@ func checkBrand(v *view, r *report) {
 }
 
 func checkBoxes(v *view, r *report) {
-	v.eachMP4(func(e, _ *entry) {
+	v.eachRead("fmp4", func(e, _ *entry) {
 		r.checked++
 		for _, p := range e.mp4.Problems {
 			r.findings = append(r.findings, e.URI+": "+p.Text)
@@ -247,7 +229,7 @@ func checkBoxes(v *view, r *report) {
 }
 
 func checkTraf(v *view, r *report) {
-	v.eachMP4(func(e, _ *entry) {
+	v.eachRead("fmp4", func(e, _ *entry) {
 		for i, f := range e.mp4.Fragments {
 			for _, run := range f.Runs {
 				known := slices.ContainsFunc(e.init.Tracks, func(t *MP4Track) bool { return t.ID == run.TrackID })
@@ -260,7 +242,7 @@ func checkTraf(v *view, r *report) {
 
 func checkFragmentSequence(v *view, r *report) {
 	var last uint32
-	v.eachMP4(func(e, prev *entry) {
+	v.eachRead("fmp4", func(e, prev *entry) {
 		if prev == nil {
 			last = 0
 		}
@@ -273,7 +255,7 @@ func checkFragmentSequence(v *view, r *report) {
 
 func checkTfdt(v *view, r *report) {
 	end := map[uint32]uint64{}
-	v.eachMP4(func(e, prev *entry) {
+	v.eachRead("fmp4", func(e, prev *entry) {
 		if prev == nil {
 			clear(end)
 		}
@@ -290,7 +272,7 @@ func checkTfdt(v *view, r *report) {
 
 // eachSample calls f for all samples.
 func (v *view) eachSample(f func(e *entry, t *MP4Track, i int, s MP4Sample)) {
-	v.eachMP4(func(e, _ *entry) {
+	v.eachRead("fmp4", func(e, _ *entry) {
 		for _, t := range e.init.Tracks {
 			i := 0
 			for _, run := range e.mp4.Runs(t.ID) {
@@ -319,7 +301,7 @@ func checkStartsSync(v *view, r *report) {
 }
 
 func checkSamples(v *view, r *report) {
-	v.eachMP4(func(e, _ *entry) {
+	v.eachRead("fmp4", func(e, _ *entry) {
 		for _, t := range e.init.Tracks {
 			shown := map[int64]bool{}
 			for _, run := range e.mp4.Runs(t.ID) {
@@ -347,7 +329,7 @@ func checkMP4Cut(v *view, r *report) {
 		}
 		return time.Duration(float64(runs[0].Time) / float64(t.Timescale) * float64(time.Second)), true
 	}
-	v.eachMP4(func(e, prev *entry) {
+	v.eachRead("fmp4", func(e, prev *entry) {
 		if prev == nil {
 			return
 		}
@@ -365,7 +347,7 @@ func checkMP4Cut(v *view, r *report) {
 }
 
 func checkMessages(v *view, r *report) {
-	v.eachMP4(func(e, _ *entry) {
+	v.eachRead("fmp4", func(e, _ *entry) {
 		s := mp4Span(e)
 		for _, m := range e.mp4.Messages {
 			at := time.Duration(0)

@@ -22,27 +22,9 @@ var tsRules = []Rule{
 	{"ts.tracks-there", "HLS.md 2", "the PMT lists the tracks that are there", checkTracksThere},
 }
 
-// eachTS calls f for every segment that has been read, and the one before it in
-// the same run, if any.
-func (v *view) eachTS(f func(e, prev *entry)) {
-	n := v.format("ts")
-	if n == nil {
-		return
-	}
-	for _, run := range n.mediaRuns() {
-		for i, e := range run {
-			var prev *entry
-			if i > 0 {
-				prev = run[i-1]
-			}
-			f(e, prev)
-		}
-	}
-}
-
 func segmentProblems(rule string) func(*view, *report) {
 	return func(v *view, r *report) {
-		v.eachTS(func(e, _ *entry) {
+		v.eachRead("ts", func(e, _ *entry) {
 			r.checked++
 			for _, p := range e.ts.Problems {
 				if p.Rule == rule {
@@ -54,7 +36,7 @@ func segmentProblems(rule string) func(*view, *report) {
 }
 
 func checkTablesFirst(v *view, r *report) {
-	v.eachTS(func(e, _ *entry) {
+	v.eachRead("ts", func(e, _ *entry) {
 		p := e.ts.Packets
 		r.want(len(p) > 2 && p[0].PID == 0 && p[1].PID == e.ts.PMTPID, "%s does not begin with PAT and PMT", e.URI)
 		r.want(e.ts.Programs == 1, "%s has %d programs", e.URI, e.ts.Programs)
@@ -69,7 +51,7 @@ func checkTablesFirst(v *view, r *report) {
 
 func checkCounters(v *view, r *report) {
 	last := map[int]Packet{}
-	v.eachTS(func(e, prev *entry) {
+	v.eachRead("ts", func(e, prev *entry) {
 		if prev == nil {
 			clear(last)
 		}
@@ -96,7 +78,7 @@ func pcrSince(later, earlier int64) int64 { return ((later-earlier)%pcrWrap + pc
 func checkPCR(v *view, r *report) {
 	const limit = 27_000_000 / 10
 	last := int64(noClock)
-	v.eachTS(func(e, prev *entry) {
+	v.eachRead("ts", func(e, prev *entry) {
 		if prev == nil {
 			last = noClock
 		}
@@ -122,7 +104,7 @@ func checkPCR(v *view, r *report) {
 // are more than any buffer of the standard holds.
 func checkPCRAhead(v *view, r *report) {
 	const most = 10 * 90000
-	v.eachTS(func(e, _ *entry) {
+	v.eachRead("ts", func(e, _ *entry) {
 		pcr, next := int64(noClock), 0
 		for _, p := range e.ts.PES {
 			for ; next <= p.First; next++ {
@@ -140,7 +122,7 @@ func checkPCRAhead(v *view, r *report) {
 }
 
 func checkTracksFixed(v *view, r *report) {
-	v.eachTS(func(e, prev *entry) {
+	v.eachRead("ts", func(e, prev *entry) {
 		if prev == nil {
 			return
 		}
@@ -153,7 +135,7 @@ func checkTracksFixed(v *view, r *report) {
 
 func checkStreamTypes(v *view, r *report) {
 	allowed := map[byte]bool{typeH264: true, typeADTS: true, typeMPEG1Audio: true, typeMPEG2Audio: true, typeAC3: true, typeEAC3: true, typeID3: true}
-	v.eachTS(func(e, _ *entry) {
+	v.eachRead("ts", func(e, _ *entry) {
 		for pid, typ := range e.ts.Streams {
 			r.want(allowed[typ], "%s: PID %d is of type %#x", e.URI, pid, typ)
 		}
@@ -185,7 +167,7 @@ func checkTracksThere(v *view, r *report) {
 // metadata_descriptor of the stream (ISO 13818-1 2.6.58, 2.6.60).
 func checkID3(v *view, r *report) {
 	const pointer, metadata, privateStream1 = 0x25, 0x26, 0xbd
-	v.eachTS(func(e, _ *entry) {
+	v.eachRead("ts", func(e, _ *entry) {
 		for pid, typ := range e.ts.Streams {
 			if typ == typeID3 {
 				r.want(slices.Contains(e.ts.Described[0], pointer) && slices.Contains(e.ts.Described[pid], metadata),

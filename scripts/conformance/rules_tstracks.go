@@ -38,7 +38,7 @@ func accessUnit(p *PES) (u unit) {
 }
 
 func (v *view) eachPicture(f func(e *entry, i int, p *PES, u unit)) {
-	v.eachTS(func(e, _ *entry) {
+	v.eachRead("ts", func(e, _ *entry) {
 		for i, p := range e.ts.track(isVideo) {
 			f(e, i, p, accessUnit(p))
 		}
@@ -75,7 +75,7 @@ func checkParameterSets(v *view, r *report) {
 }
 
 func checkStartsIDR(v *view, r *report) {
-	v.eachTS(func(e, _ *entry) {
+	v.eachRead("ts", func(e, _ *entry) {
 		if video := e.ts.track(isVideo); len(video) > 0 {
 			r.want(accessUnit(video[0]).idr, "%s begins with the NAL units %v", e.URI, accessUnit(video[0]).types)
 		}
@@ -121,7 +121,7 @@ func checkVideoSteps(v *view, r *report) {
 }
 
 func checkAudioLength(v *view, r *report) {
-	v.eachTS(func(e, _ *entry) {
+	v.eachRead("ts", func(e, _ *entry) {
 		for _, p := range e.ts.track(isAudio) {
 			r.want(p.Announced == p.Carried && p.HasPTS, "%s: packet %d: says %d bytes and has %d", e.URI, p.First, p.Announced, p.Carried)
 		}
@@ -172,7 +172,7 @@ func audioLength(p *PES) time.Duration {
 // checkADTS also holds the headers against what fMP4 says of the same sound.
 func checkADTS(v *view, r *report) {
 	var was *adts
-	v.eachTS(func(e, prev *entry) {
+	v.eachRead("ts", func(e, prev *entry) {
 		if prev == nil {
 			was = nil
 		}
@@ -225,7 +225,7 @@ func (v *view) soundTrack(msn uint64) *MP4Track {
 func checkAudioSteps(v *view, r *report) {
 	const rounding = 2
 	var last *PES
-	v.eachTS(func(e, prev *entry) {
+	v.eachRead("ts", func(e, prev *entry) {
 		if prev == nil {
 			last = nil
 		}
@@ -246,7 +246,7 @@ func checkAudioSteps(v *view, r *report) {
 const apart = 150 * time.Millisecond
 
 func checkTSCut(v *view, r *report) {
-	v.eachTS(func(e, prev *entry) {
+	v.eachRead("ts", func(e, prev *entry) {
 		video, audio := e.ts.track(isVideo), e.ts.track(isAudio)
 		if prev == nil || len(video) == 0 || len(prev.ts.track(isAudio)) == 0 {
 			return // where a publisher begins its tracks is its own business

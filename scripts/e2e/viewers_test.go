@@ -28,6 +28,24 @@ func smallWindow() *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Control: control}).DialContext, DisableKeepAlives: true}}
 }
 
+// openSmall asks for a stream with a smallWindow, and leaves the reading to the test.
+func openSmall(t *testing.T, url string) io.Reader {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := smallWindow().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: status %d", url, resp.StatusCode)
+	}
+	return resp.Body
+}
+
 // TestStalledViewer: viewers that ask and then never read cost neither the
 // publisher nor another viewer a frame, at 50 Mbit/s.
 func TestStalledViewer(t *testing.T) {
@@ -38,18 +56,7 @@ func TestStalledViewer(t *testing.T) {
 	p := src.publish(t, s.publishURL("x"))
 	waitFLV(t, flv, 1_000_000)
 	for range 3 {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url("/live/x.flv"), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := smallWindow().Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			t.Fatalf("a further viewer: status %d", resp.StatusCode)
-		}
+		openSmall(t, s.url("/live/x.flv"))
 	}
 	p.wait(t, src.duration()+20*time.Second)
 	checkFLV(t, src, flv)
@@ -66,23 +73,15 @@ func TestPausedViewer(t *testing.T) {
 	waitFLV(t, probe, 1_000_000)
 	probe.cancel()
 
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url("/live/x.flv"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := smallWindow().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	body := openSmall(t, s.url("/live/x.flv"))
 	const part = 8_000_000 // more than a second of the source
 	got := make([]byte, part, 16*part)
-	if _, err := io.ReadFull(resp.Body, got); err != nil {
+	if _, err := io.ReadFull(body, got); err != nil {
 		t.Fatal(err)
 	}
 	const pause = 9 * time.Second
 	time.Sleep(pause)
-	rest, err := io.ReadAll(io.LimitReader(resp.Body, 4*part))
+	rest, err := io.ReadAll(io.LimitReader(body, 4*part))
 	if err != nil {
 		t.Fatalf("after the pause: %v", err)
 	}
