@@ -168,7 +168,7 @@ func (saved *savedSegment) restore(init *initSection) (*Segment, error) {
 		Independent: saved.Independent, Config: init.config, Start: saved.Start, Duration: saved.Duration,
 		ProgramTime: saved.ProgramTime, Bytes: saved.Bytes,
 		epoch: saved.Epoch, ahead: saved.Ahead, init: init, modified: saved.Modified, retiredAt: saved.Retired,
-		timed: saved.Timed, timedFrom: saved.TimedFrom, extra: saved.Extra, whole: saved.Whole,
+		timed: saved.Timed, timedFrom: saved.TimedFrom, extra: saved.Extra, whole: saved.Whole, joins: saved.Joins, earliest: saved.Earliest,
 	}
 	payload := saved.Payload
 	var err error

@@ -29,10 +29,12 @@ type Segment struct {
 	modified  time.Time
 	video     pack
 	audio     pack
-	metadata  []av.Frame // ID3 tags
-	timed     bool       // MPEG-TS lists a stream of them
-	timedFrom bool       // and did not before: a discontinuity there
-	extra     uint64     // discontinuities that only MPEG-TS has had, that one counted
+	metadata  []av.Frame    // ID3 tags
+	timed     bool          // MPEG-TS lists a stream of them
+	timedFrom bool          // and did not before: a discontinuity there
+	extra     uint64        // discontinuities that only MPEG-TS has had, that one counted
+	joins     bool          // it follows the segment before, without a discontinuity
+	earliest  time.Duration // the lowest composition time of all since the last discontinuity, if so
 	fmp4, ts  lazy
 	retiredAt time.Time // owned by the timeline: when it left the playlist
 	whole     bool      // owned by the timeline: a playlist has had its EXTINF
@@ -132,5 +134,6 @@ func (s *Segment) mpegts() *mpegts.Segment {
 	return &mpegts.Segment{
 		Config: s.Config, Sequence: s.Sequence, End: s.Start + s.Duration,
 		Video: s.video.all(), Audio: s.audio.all(), Timed: s.timed, Metadata: s.metadata, Ahead: s.ahead,
+		Joins: s.joins, Earliest: s.earliest,
 	}
 }

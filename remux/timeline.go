@@ -32,6 +32,8 @@ type timeline struct {
 	since         time.Time     // what ahead is to make it count from; zero once it does. See State
 	broken        bool          // a discontinuity lies in front of the next segment
 	resumed       bool          // the first segment follows those of an earlier timeline
+	joins         bool          // the next one follows the one before, if there is no discontinuity
+	earliest      time.Duration // the lowest composition time since the last one
 	nextSequence  uint64
 	nextPart      uint64
 	nextInit      uint64
@@ -222,6 +224,9 @@ func (t *timeline) beginSegment(s *av.Frame, at time.Duration, now time.Time) {
 		discontinuity = true
 		t.discontinuity++
 	}
+	if discontinuity || t.broken {
+		t.joins, t.earliest = false, 0
+	}
 	t.broken, t.resumed = false, false
 	t.open = &Segment{
 		Sequence:              t.nextSequence,
@@ -234,6 +239,8 @@ func (t *timeline) beginSegment(s *av.Frame, at time.Duration, now time.Time) {
 		epoch:                 t.epoch,
 		ahead:                 t.ahead,
 		init:                  t.initialize,
+		joins:                 t.joins,
+		earliest:              t.earliest,
 	}
 	if n := len(t.held); n > 0 { // about as many as in the last one
 		t.video.frames = make([]packed, 0, t.held[n-1].video.len()+8)
@@ -333,6 +340,10 @@ func (t *timeline) endSegment(at time.Duration, next *av.Frame, now time.Time) {
 	t.open, t.video, t.audio, t.openBytes = nil, pack{}, pack{}, 0
 	seg.Duration = at - seg.Start
 	seg.modified = now
+	t.joins = true
+	for i := range seg.video.frames {
+		t.earliest = min(t.earliest, seg.video.frames[i].cts)
+	}
 	seg.Independent = seg.Independent || seg.video.len() == 0 // sound needs no key frame
 	t.listMetadata(seg)
 	held := make([]*Segment, 0, len(t.held)+1)

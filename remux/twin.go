@@ -67,6 +67,8 @@ type Joint struct {
 	ProgramTime   time.Time     `json:"program_time"`
 	VideoEnd      int64         `json:"video_end"` // where the segment before ends on its tracks' clocks
 	AudioEnd      int64         `json:"audio_end"`
+	Joins         bool          `json:"joins"`      // MPEG-TS: that segment's decode times go on
+	Earliest      time.Duration `json:"earliest"`   // and the lowest composition time up to there
 	AudioNext     *int64        `json:"audio_next"` // where its sound does; null where that has no say
 	Skew          time.Duration `json:"skew"`       // how much further the other track's clock was moved than the leading one's
 	Timestamp     uint32        `json:"timestamp"`  // of the first frame, as it came
@@ -258,7 +260,7 @@ func (s *Stream) follow(j *Joint, c *clock) {
 	t.cutter.Frame = j.Frame
 	t.wallAnchor, t.streamAnchor, t.ahead = j.ProgramTime, j.Start, j.Ahead
 	t.nextPart, t.nextInit = j.Part, j.Init
-	t.timed, t.extra = j.Timed, j.Extra
+	t.timed, t.extra, t.joins, t.earliest = j.Timed, j.Extra, j.Joins, j.Earliest
 	if j.AudioNext != nil {
 		t.soundNext = sampleClock{begun: true, next: *j.AudioNext}
 	}
@@ -299,6 +301,7 @@ func (t *timeline) joint(seg *Segment, s *av.Frame) *Joint {
 		Timed: t.timed, Extra: t.extra, Part: t.nextPart, InitEpoch: seg.init.epoch, Init: seg.init.number,
 		Target: t.cutter.Target, PartTarget: t.cutter.PartTarget, Frame: t.cutter.Frame,
 		Start: seg.Start, Ahead: seg.ahead, ProgramTime: seg.ProgramTime, VideoEnd: t.videoEnd, AudioEnd: t.audioEnd,
+		Joins: seg.joins, Earliest: seg.earliest,
 		Timestamp: uint32((seg.Start - lead.offset) / time.Millisecond),
 		first:     s.Data,
 	}

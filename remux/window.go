@@ -29,7 +29,7 @@ import (
 
 // rendering is how segments, parts and initialization sections are made of frames. It
 // changes whenever their bytes do.
-const rendering = 2
+const rendering = 3
 
 // maxWindowBytes bounds the media in the file. Streams for which there is no room go on
 // with gaps.
@@ -85,6 +85,8 @@ type savedSegment struct {
 	Modified, Retired      time.Time
 	Timed, TimedFrom       bool
 	Extra                  uint64
+	Joins                  bool
+	Earliest               time.Duration
 	Whole                  bool
 	Parts                  []savedPart
 	Video, Audio, Metadata []savedSample
@@ -210,7 +212,7 @@ func saveSegment(s *Segment, init int) savedSegment {
 		Sequence: s.Sequence, Discontinuity: s.Discontinuity, DiscontinuitySequence: s.DiscontinuitySequence,
 		Independent: s.Independent, Start: s.Start, Duration: s.Duration, ProgramTime: s.ProgramTime, Bytes: s.Bytes,
 		Epoch: s.epoch, Ahead: s.ahead, Init: init, Modified: s.modified, Retired: s.retiredAt,
-		Timed: s.timed, TimedFrom: s.timedFrom, Extra: s.extra, Whole: s.whole,
+		Timed: s.timed, TimedFrom: s.timedFrom, Extra: s.extra, Whole: s.whole, Joins: s.joins, Earliest: s.earliest,
 		Parts: make([]savedPart, len(s.Parts)), Payload: make([]byte, 0, s.Bytes),
 	}
 	for i, p := range s.Parts {

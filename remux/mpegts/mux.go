@@ -48,6 +48,9 @@ func newMuxer(w packetWriter, p program, s *Segment, start time.Duration) muxer 
 		ahead:    ticks(int64(s.Ahead), int64(time.Second)),
 	}
 	m.video.shift = m.video.shiftFor(s.Video)
+	if s.Joins && len(s.Video) > 0 {
+		m.video.follow(s.Video[0].Time, min(max(ticks(int64(s.Earliest), int64(time.Second)), -maxShift), 0))
+	}
 	m.w.counters[patStream] = uint8(s.Sequence & 15)
 	m.w.counters[pmtStream] = uint8(s.Sequence & 15)
 	m.end = max(m.start+1, ticks(int64(s.End), int64(time.Second)))
@@ -202,8 +205,15 @@ func (q *videoQueue) advance() {
 	}
 }
 
+// follow has the decode times, the first of which this is, go on behind those of a
+// segment with at most that shift, which stays.
+func (q *videoQueue) follow(first, shift int64) {
+	q.shift = min(q.shift, shift)
+	q.wrote, q.written = true, first+shift-1
+}
+
 // decodeTime returns the decode time as it is written. A shift that grows in the
-// middle of an endless stream must not turn it back.
+// middle of a stream must not turn it back.
 func (q *videoQueue) decodeTime() int64 {
 	dts := q.dts + q.shift
 	if q.wrote {

@@ -22,6 +22,8 @@ type Segment struct {
 	Metadata []av.Frame    // an ID3 tag each, Time on 90 kHz, not before the segment's first DTS; may be empty
 	End      time.Duration // DTS of the first sample of the next segment: the PCR runs on up to here
 	Ahead    time.Duration // added to all that is written
+	Joins    bool          // its pictures follow those of the segment before, without a discontinuity
+	Earliest time.Duration // if it does: the lowest composition time of all segments since the last one; not above 0
 }
 
 // maxDuration bounds how long a clock AppendSegment writes for samples that are

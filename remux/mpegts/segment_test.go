@@ -241,6 +241,43 @@ func compareVideo(t *testing.T, c *checker, samples []av.Frame) {
 	}
 }
 
+// TestJoins has composition times below 0 in some segments and not in others: decode
+// times go on over the joints, are put back no further than they have to be, and stay so,
+// and no picture is shown at another time.
+func TestJoins(t *testing.T) {
+	c := &av.Config{Video: videoTrack()}
+	s := testStream{"", c, reorder(frames(c, 250, 0, 3600, 50), 0), nil, map[int]byte{testVideoPID: 0x1b}}
+	segments := cut(c, 5, s.video, nil)
+	least := []time.Duration{40, 0, -40, 40, -20} // ms, of the composition times in each segment
+	want := []int64{0, 0, -3600, -3600, -3600}    // shift at its end
+	earliest := time.Duration(0)
+	for i, seg := range segments {
+		for j := range seg.Video {
+			seg.Video[j].CTS += (least[i] + 40) * time.Millisecond
+		}
+		seg.Joins, seg.Earliest = i > 0, earliest
+		earliest = min(earliest, least[i]*time.Millisecond)
+	}
+	check := s.check(render(t, segments))
+	report(t, check)
+	units := check.pes[testVideoPID]
+	if len(segments) != 5 || len(units) != len(s.video) {
+		t.Fatalf("%d segments, %d access units of %d frames", len(segments), len(units), len(s.video))
+	}
+	for i, u := range units {
+		frame := &s.video[i]
+		if pts := frame.Time + int64(frame.CTS/time.Millisecond)*90 + Offset; u.pts != pts || u.dts > pts {
+			t.Errorf("access unit %d has PTS %d and DTS %d, want %d", i, u.pts, u.dts, pts)
+		}
+		if last := i%50 == 49; last && u.dts != frame.Time+Offset+want[i/50] {
+			t.Errorf("segment %d ends with DTS %d, %d from its decode time", i/50, u.dts, u.dts-frame.Time-Offset)
+		}
+		if i > 0 && u.dts <= units[i-1].dts {
+			t.Errorf("access unit %d has DTS %d after %d", i, u.dts, units[i-1].dts)
+		}
+	}
+}
+
 func compareAudio(t *testing.T, c *checker, config *av.Config, samples []av.Frame) {
 	t.Helper()
 	var want, got []byte
