@@ -94,7 +94,7 @@ func (p *Publisher) extra(number uint8, m message, timestamp uint32) {
 	if !ok || track == nil || track.Codec != m.packet.Codec {
 		return
 	}
-	key, err := x.key(m)
+	key, err := x.key(m, dts, p.stream.options.MaxSegmentDuration)
 	if err != nil {
 		return
 	}

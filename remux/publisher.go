@@ -342,7 +342,7 @@ func (p *Publisher) accept(m message) error {
 		p.stats.BeforeHeader++
 		return nil
 	}
-	key, err := t.key(m)
+	key, err := t.key(m, m.dts, p.stream.options.MaxSegmentDuration)
 	if err != nil {
 		return p.reject(err)
 	}

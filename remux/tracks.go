@@ -16,6 +16,14 @@ type intake struct {
 	described uint64    // the frame header that track or next was made from
 	samples   sampleClock
 	keyed     bool // a key frame has been seen in this session
+	open      openGroups
+}
+
+// openGroups notices an encoder that sends an IDR picture only once.
+type openGroups struct {
+	begun bool
+	idr   time.Duration // when the newest came, or the first picture
+	found bool
 }
 
 // sequenceStart learns a track. The same header again changes nothing.
@@ -75,15 +83,27 @@ func sealHeaders(t *av.Track, typ uint8, dts time.Duration) {
 
 // key says whether a decoder can start at a frame, and learns from one that does
 // what the track's record left open.
-func (t *intake) key(m message) (bool, error) {
+//
+// Browsers fail at the first pictures behind a recovery point, so it counts only where no
+// IDR picture has come for so long that segments ended without: then there is nowhere
+// else to begin, and many players can.
+func (t *intake) key(m message, at, longest time.Duration) (bool, error) {
 	if m.kind != av.Video {
 		return true, nil
 	}
 	track := t.newest()
 	idr, err := track.HasKeyNALUnit(m.packet.Data)
-	if err != nil || !idr || !m.packet.Key {
+	if err != nil {
 		return false, err
 	}
+	o := &t.open
+	if !o.begun || idr {
+		o.begun, o.idr = true, at
+	}
+	if !m.packet.Key || !idr && (!o.found && at-o.idr < longest || !track.IsRecoveryPoint(m.packet.Data)) {
+		return false, nil
+	}
+	o.found = o.found || !idr
 	if track.Width == 0 || track.Codec == av.VP9 {
 		if full, err := track.WithKeyFrame(m.packet.Data); err == nil && full != track {
 			t.next = full

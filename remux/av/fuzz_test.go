@@ -188,6 +188,7 @@ func FuzzNALUnits(f *testing.F) {
 			if (err == nil) != (failed == nil) || err != nil && key {
 				t.Fatalf("key %v, error %v, walking says %v", key, err, failed)
 			}
+			(&Track{Codec: codec, LengthSize: n}).IsRecoveryPoint(data)
 		}
 	})
 }

@@ -45,8 +45,7 @@ func NALUnits(data []byte, lengthSize int) iter.Seq2[[]byte, error] {
 }
 
 // HasKeyNALUnit says whether one frame of t holds a picture that a decoder can
-// start at: in H.264 an IDR slice (nal_unit_type 5) or a recovery point that is
-// one at once, as open groups of pictures begin with; in HEVC an IRAP slice
+// start at: an IDR slice in H.264 (nal_unit_type 5), an IRAP slice in HEVC
 // (16–21). All of the frame is walked, so that an error, which means that the
 // frame is damaged, does not depend on where the slice stands. For codecs without
 // NAL units it is true: the container's word has to do.
@@ -59,18 +58,17 @@ func (t *Track) HasKeyNALUnit(data []byte) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if t.isKeyNALUnit(unit) {
+		if t.isKeyNALUnit(unit[0]) {
 			key = true
 		}
 	}
 	return key, nil
 }
 
-func (t *Track) isKeyNALUnit(unit []byte) bool {
+func (t *Track) isKeyNALUnit(first byte) bool {
 	if t.Codec == H264 {
-		typ := unit[0] & 31
-		return typ == h264IDR || typ == h264SEI && recoversAtOnce(unit[1:])
+		return first&31 == h264IDR
 	}
-	typ := unit[0] >> 1 & 63
+	typ := first >> 1 & 63
 	return typ >= hevcFirstIRAP && typ <= hevcLastIRAP
 }

@@ -78,14 +78,6 @@ func TestHasKeyNALUnit(t *testing.T) {
 	}{
 		{"IDR behind SEI", avc, "00000001 06 00000002 6588", true, false},
 		{"IDR of nal_ref_idc 1", avc, "00000001 25", true, false},
-		{"recovery point of x264", avc, "00000005 06 06 01 c4 80 00000002 619a", true, false},
-		{"recovery point behind other messages", avc, "0000000f 06 00 02 aabb 04 03 00000300 06 01 c4 80", true, false},
-		{"recovery point behind a long message", avc, "00000107 06 05 ff00 " + strings.Repeat("ff", 255) + " 06 01 84 80", true, false},
-		{"recovery after three pictures", avc, "00000005 06 06 01 24 80 00000002 619a", false, false},
-		{"recovery point that is cut", avc, "00000003 06 06 01", false, false},
-		{"recovery point of no bytes", avc, "00000003 06 06 00", false, false},
-		{"message longer than its unit", avc, "00000006 06 05 09 06 01 c4", false, false},
-		{"nothing but 255", avc, "00000004 06 ffffff", false, false},
 		{"another slice", avc, "00000001 41", false, false},
 		{"parameter sets alone", avc, "00000001 67 00000001 68", false, false},
 		{"IDR in front of a cut unit", avc, "00000001 65 00000009 41", false, true},
@@ -102,6 +94,36 @@ func TestHasKeyNALUnit(t *testing.T) {
 		got, err := c.track.HasKeyNALUnit(unhex(t, c.data))
 		if got != c.want || (err != nil) != c.err {
 			t.Errorf("%s: %v, %v", c.name, got, err)
+		}
+	}
+}
+
+func TestIsRecoveryPoint(t *testing.T) {
+	avc := &Track{Codec: H264, LengthSize: 4}
+	for _, c := range []struct {
+		name  string
+		track *Track
+		data  string
+		want  bool
+	}{
+		{"recovery point of x264", avc, "00000005 06 06 01 c4 80 00000002 619a", true},
+		{"recovery point behind other messages", avc, "0000000f 06 00 02 aabb 04 03 00000300 06 01 c4 80", true},
+		{"recovery point behind a long message", avc, "00000107 06 05 ff00 " + strings.Repeat("ff", 255) + " 06 01 84 80", true},
+		{"recovery after three pictures", avc, "00000005 06 06 01 24 80 00000002 619a", false},
+		{"recovery point that is cut", avc, "00000003 06 06 01", false},
+		{"recovery point of no bytes", avc, "00000003 06 06 00", false},
+		{"message longer than its unit", avc, "00000006 06 05 09 06 01 c4", false},
+		{"nothing but 255", avc, "00000004 06 ffffff", false},
+		{"IDR", avc, "00000001 65", false},
+		{"cut", avc, "00000009 06 06 01 c4 80", false},
+		{"HEVC", &Track{Codec: HEVC, LengthSize: 4}, "00000005 06 06 01 c4 80", false},
+		{"AV1", &Track{Codec: AV1}, "1200", false},
+	} {
+		if got := c.track.IsRecoveryPoint(unhex(t, c.data)); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+		if key, err := avc.HasKeyNALUnit(unhex(t, c.data)); err == nil && key && c.want {
+			t.Errorf("%s: a key frame as well", c.name)
 		}
 	}
 }

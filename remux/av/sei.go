@@ -3,11 +3,29 @@ package av
 // recoveryPoint is the payload type of a recovery point message (H.264 table D-1).
 const recoveryPoint = 6
 
-// recoversAtOnce says whether supplemental enhancement information (H.264 7.3.2.3)
-// calls its picture a recovery point with a recovery_frame_cnt of 0 (D.2.8): whoever
-// starts to decode there has that picture and all that are shown after it. Those that
-// are shown before it may need what came earlier, as with CRA pictures of HEVC.
-// Intra refresh has a count above 0: its first pictures show parts alone.
+// IsRecoveryPoint says whether one frame of H.264 is where a decoder can start nearly as
+// well as at an IDR slice: it has a recovery point message with a recovery_frame_cnt of 0
+// (D.2.8), as open groups of pictures begin with. Who starts there has that picture and
+// all that are shown after it. Those that are shown before it may need what came earlier,
+// and some decoders fail at them. Intra refresh has a count above 0: its first pictures
+// show parts alone.
+func (t *Track) IsRecoveryPoint(data []byte) bool {
+	if t.Codec != H264 {
+		return false
+	}
+	for unit, err := range NALUnits(data, t.LengthSize) {
+		if err != nil {
+			return false
+		}
+		if unit[0]&31 == h264SEI && recoversAtOnce(unit[1:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// recoversAtOnce looks for that message in supplemental enhancement information
+// (H.264 7.3.2.3).
 func recoversAtOnce(messages []byte) bool {
 	r := rbsp{rest: messages}
 	for len(r.rest) > 0 {
