@@ -56,7 +56,7 @@ type Config struct {
 	BitrateGrace time.Duration // how long it may want more before it is told so and closed. 0: for ever, at that rate
 
 	ReadGather time.Duration // publishers are read this far apart. 0: whenever something comes
-	PlayGather time.Duration // frames of this long are written to a player together. 0: each as it comes
+	PlayGather time.Duration // frames of this long are written to a player together, of 20 ms while there are few. 0: each as it comes
 	PlayHold   time.Duration // how long a player waits for a stream that is not there. 0: 3 s
 
 	HandshakeTimeout  time.Duration // from accept to the end of the handshake, that of TLS included. 0: 5 s

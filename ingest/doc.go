@@ -5,7 +5,7 @@
 //
 // Every connection has a goroutine. What a publisher sends is read and appended by one
 // that some hundred publishers share (package turns), and its own does what may have to
-// wait: commands, answers, pauses. A player has one that reads and one that sends
-// (package feed). What the bytes mean is the business of ingest/rtmp; what frames are
+// wait: commands, answers, pauses. A player is written to by a loop that many share, and
+// has one goroutine that reads and one that waits for the end (package feed). What the bytes mean is the business of ingest/rtmp; what frames are
 // worth, of remux.
 package ingest

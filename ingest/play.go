@@ -11,6 +11,7 @@ import (
 	"headwater/ingest/feed"
 	"headwater/ingest/rtmp"
 	"headwater/remux"
+	"headwater/remux/fanout"
 )
 
 const (
@@ -18,9 +19,6 @@ const (
 	maxHolding = 100
 	// pingInterval is how often a player is asked for a sign of life.
 	pingInterval = 15 * time.Second
-	// skipPause is how long a player has to keep up after it was skipped ahead;
-	// if it cannot, it is closed.
-	skipPause = 30 * time.Second
 	// sendBuffer bounds what the kernel holds for a player that does not read.
 	sendBuffer = 256 << 10
 )
@@ -45,7 +43,7 @@ func (s *session) Play(p rtmp.Play) (rtmp.View, error) {
 	}
 	s.playing.Store(true)
 	v := &view{session: s, request: r, began: time.Now()}
-	v.feed = feed.Feed{Stream: stream, Gather: s.server.config.PlayGather, Skipped: v.skipped, Every: s.server.pingEvery}
+	v.feed.Stream, v.feed.Fanout = stream, s.server.fanout
 	return v.run, nil
 }
 
@@ -122,7 +120,6 @@ type view struct {
 	request PlayRequest
 	began   time.Time
 	feed    feed.Feed
-	skip    time.Time // when it was last skipped ahead
 }
 
 // run sends the stream to the player, and tells of its end.
@@ -132,12 +129,13 @@ func (v *view) run(peer context.Context, to *rtmp.Player) error {
 	s.server.config.Logger.Debug("play started", "session", s.id, "name", v.request.Name.String(),
 		"remote", s.remote.String(), "player", v.request.Player)
 	to.LimitBuffer(sendBuffer)
-	v.feed.Tick = to.Ping
 	s.watched.Store(&v.feed)
 	s.view.Store(v)
 	ctx, cancel := context.WithCancelCause(peer)
-	stop := context.AfterFunc(s.server.ctx, func() { cancel(errShutdown) })
-	err := v.feed.Run(ctx, to)
+	stop := context.AfterFunc(s.server.ctx, func() { // the next turn is the last
+		time.AfterFunc(s.server.config.PlayGather, func() { cancel(errShutdown) })
+	})
+	err := v.feed.Play(ctx, to, s.server.pingEvery)
 	stop()
 	cancel(nil)
 	removed := s.removed.Load()
@@ -146,30 +144,33 @@ func (v *view) run(peer context.Context, to *rtmp.Player) error {
 		err = *removed
 	case peer.Err() != nil:
 		err = context.Cause(peer)
-	case errors.Is(err, io.EOF):
-		err = rtmp.ErrPlayed
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, rtmp.ErrUnanswered) { // of a write
-		err = fmt.Errorf("%w: %w", errTooSlow, err)
+	default:
+		err = endOf(err)
 	}
 	v.end(err)
 	switch {
 	case errors.Is(err, rtmp.ErrPlayed), removed != nil:
 		return nil
-	case errors.Is(err, errShutdown):
+	case errors.Is(err, errShutdown), errors.Is(err, errMemory):
 		s.rtmp.Stop(err, rtmp.Status{Code: rtmp.PlayEnded, Description: err.Error()})
 		return nil
 	}
 	return err
 }
 
-// skipped is called when the player has fallen behind.
-func (v *view) skipped() error {
-	if time.Since(v.skip) < skipPause {
-		return errTooSlow
+// endOf says why a player's feed has ended in the words of this package.
+func endOf(err error) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return rtmp.ErrPlayed
+	case errors.Is(err, fanout.ErrMemory):
+		return errMemory
+	case errors.Is(err, fanout.ErrShutdown):
+		return errShutdown
+	case errors.Is(err, fanout.ErrTooSlow), errors.Is(err, fanout.ErrStalled), errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("%w: %w", errTooSlow, err)
 	}
-	v.skip = time.Now()
-	return nil
+	return err
 }
 
 // end counts and logs the end.

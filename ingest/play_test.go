@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -327,19 +328,19 @@ func TestShedPlayers(t *testing.T) {
 	if n := h.Shed(); n != 0 {
 		t.Errorf("%d were ended while nobody was behind", n)
 	}
-	behind := func() (n int) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		for s := range h.sessions {
-			if f := s.watched.Load(); f != nil && f.Behind() > shedAfter {
-				n++
+	// All have stood still for so long that they are behind.
+	stood, since := map[uint64]uint64{}, time.Now()
+	for end := time.Now().Add(30 * time.Second); time.Since(since) < 2500*time.Millisecond; good.frame() {
+		for _, p := range h.Players()[1:] {
+			if p.Frames == 0 || p.Frames != stood[p.Session] {
+				stood[p.Session], since = p.Frames, time.Now()
 			}
 		}
-		return n
-	}
-	for end := time.Now().Add(30 * time.Second); behind() < dead; good.frame() {
+		if len(stood) < dead {
+			since = time.Now()
+		}
 		if time.Now().After(end) {
-			t.Fatalf("%d are behind", behind())
+			t.Fatalf("they go on: %v", stood)
 		}
 	}
 	if n := h.Shed(); n != 2 {
@@ -397,4 +398,46 @@ func TestSlowPlayerSkips(t *testing.T) {
 	if len(h.logged("play ended", "reason=slow", "skips=2")) != 1 {
 		t.Error("not closed for being slow")
 	}
+}
+
+// TestPingsBetweenBlocks: what a session says while its player is slow does not come in
+// the midst of a message, and nothing of the media is lost.
+func TestPingsBetweenBlocks(t *testing.T) {
+	t.Parallel()
+	h := playHarness(t, func(c *Config) { c.PlayGather = 50 * time.Millisecond })
+	h.pingEvery = 3 * time.Millisecond
+	b := h.broadcast(t, "x", 1<<24-1500) // timestamps change their form in between
+	e := h.dial(t)
+	_ = e.conn.(*net.TCPConn).SetReadBuffer(128 << 10)
+	if code, text := e.askPlay("live", "x"); code != "NetStream.Play.Reset" {
+		t.Fatalf("%s: %s", code, text)
+	}
+	var tags []tag
+	pings := 0
+	began, paused := time.Now(), false
+	for time.Since(began) < 7*time.Second {
+		if !paused && time.Since(began) > time.Second {
+			paused = true
+			time.Sleep(2 * time.Second) // the socket is full then, within a block
+		}
+		m, err := e.in.ReadMessage()
+		if err != nil {
+			t.Fatalf("behind %d tags and %d pings: %v", len(tags), pings, err)
+		}
+		body := m.Tag[11 : len(m.Tag)-4]
+		switch {
+		case m.Type == 8 || m.Type == 9:
+			tags = append(tags, tag{m.Type, m.Timestamp, bytes.Clone(body)})
+		case m.Type == 4 && body[1] == 6:
+			if pings++; pings%20 == 0 {
+				e.message(2, 4, 0, 0, []byte{0, 7, body[2], body[3], body[4], body[5]})
+				e.command(0, "getStreamLength", 4, nil, "x") // which is answered
+			}
+		}
+	}
+	if pings < 200 || len(tags) < 250 {
+		t.Errorf("%d pings and %d tags", pings, len(tags))
+	}
+	b.check(t, tags, 100, 0)
+	b.stop()
 }

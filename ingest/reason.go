@@ -10,6 +10,7 @@ import (
 
 	"headwater/ingest/rtmp"
 	"headwater/remux"
+	"headwater/remux/fanout"
 )
 
 // Reason says in one word why a session ended; it is a metric's label.
@@ -65,7 +66,7 @@ func reasonOf(err error) Reason {
 	switch {
 	case err == nil:
 		return Unpublished
-	case panicked:
+	case panicked, errors.Is(err, fanout.ErrPanicked):
 		return Panicked
 	case refused:
 		return Refused

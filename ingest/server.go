@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"headwater/ingest/rtmp"
 	"headwater/ingest/turns"
 	"headwater/remux"
+	"headwater/remux/fanout"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown; it is net.ErrClosed.
@@ -35,7 +37,8 @@ type Server struct {
 	players   atomic.Int64   // sessions that play, or are about to
 	holding   atomic.Int64   // those that wait for their stream
 	vias      vias
-	turns     *turns.Clock // nil: publishers are read whenever something comes
+	fanout    *fanout.Fanout // of players
+	turns     *turns.Clock   // nil: publishers are read whenever something comes
 
 	mu        sync.Mutex
 	closed    bool
@@ -66,6 +69,7 @@ func New(c Config) (*Server, error) {
 	s.stats.total.Ended = map[Reason]uint64{}
 	s.limits.Store(&s.config)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.fanout = fanout.New(fanout.Config{Gather: c.PlayGather, Stall: cmp.Or(c.WriteTimeout, rtmp.DefaultOptions().Write), Logger: c.Logger})
 	if c.ReadGather > 0 {
 		s.turns = turns.New(c.ReadGather)
 	}
@@ -228,6 +232,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		s.running.Wait()
+		s.fanout.Close()
 		close(done)
 	}()
 	select {

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"headwater/origin/fanout"
 	"headwater/remux"
+	"headwater/remux/fanout"
 	"headwater/remux/flv"
 )
 

@@ -10,14 +10,14 @@ import (
 	"net/http"
 	"time"
 
-	"headwater/origin/fanout"
 	"headwater/remux"
 	"headwater/remux/av"
+	"headwater/remux/fanout"
 )
 
 // live is a way to play a stream as a body without an end.
 type live struct {
-	format      fanout.Format
+	format      fanout.Container
 	protocol    string // as in PlayRequest
 	contentType string
 }
@@ -184,6 +184,9 @@ type responseSink struct {
 
 // viewerStall is how long a viewer's connection may take nothing.
 const viewerStall = 10 * time.Second
+
+// Hurry leaves a Send its time: the writer must not be used behind its handler's back.
+func (responseSink) Hurry() {}
 
 func (s responseSink) Send(bufs net.Buffers) error {
 	_ = s.control.SetWriteDeadline(time.Now().Add(viewerStall)) // unsupported only in tests

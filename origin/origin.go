@@ -17,8 +17,8 @@ import (
 	"strings"
 	"time"
 
-	"headwater/origin/fanout"
 	"headwater/remux"
+	"headwater/remux/fanout"
 )
 
 // Config says what a Handler serves and within which limits.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"headwater/origin/fanout"
+	"headwater/remux/fanout"
 )
 
 // TestShed: when memory is short, of those who do not read a tenth at a time is closed,

@@ -7,7 +7,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"headwater/origin/fanout"
+	"headwater/remux/fanout"
 )
 
 // isWebSocket says whether the client asks for a WebSocket (RFC 6455, 4.2.1).

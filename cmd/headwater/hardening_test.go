@@ -20,6 +20,7 @@ import (
 	"headwater/ingest/feed"
 	"headwater/ingest/rtmp"
 	"headwater/remux"
+	"headwater/remux/fanout"
 	"headwater/remux/flv"
 )
 
@@ -72,7 +73,9 @@ func startEncoder(t *testing.T, p *process, name string, size int) (*encoder, er
 	})
 	go func() {
 		defer close(e.done)
-		e.err = (&feed.Feed{Stream: source.Stream()}).Run(ctx, to)
+		out := fanout.New(fanout.Config{})
+		defer out.Close()
+		e.err = (&feed.Feed{Stream: source.Stream(), Fanout: out}).Run(ctx, to)
 		cancel(e.err)
 		_ = conn.Close()
 		running.Wait()

@@ -23,8 +23,8 @@ type goPackage struct {
 }
 
 // TestImportRule: cmd → ingest, origin, remux; ingest → remux; origin → remux;
-// remux → its own leaves; a leaf → av, flv and amf. Nothing points upwards or
-// sideways.
+// remux → its own leaves; a leaf → av, flv and amf; remux/fanout, which both ingest and
+// origin send with, → remux. Nothing points upwards or sideways.
 func TestImportRule(t *testing.T) {
 	for _, p := range packages(t) {
 		for imported := range p.imports {
@@ -41,11 +41,12 @@ func mayImport(from, to string) bool {
 		return top(to) != "scripts"
 	case "ingest":
 		// The protocol knows bytes and messages, not streams.
-		return within(to, "ingest") || within(to, "remux") && (from != "ingest/rtmp" || to != "remux")
+		streams := to == "remux" || to == "remux/fanout"
+		return within(to, "ingest") || within(to, "remux") && (from != "ingest/rtmp" || !streams)
 	case "origin":
 		return within(to, "origin") || within(to, "remux")
 	case "remux":
-		if from == "remux" {
+		if from == "remux" || from == "remux/fanout" {
 			return within(to, "remux")
 		}
 		return to == "remux/av" || to == "remux/flv" || to == "remux/amf"
@@ -56,7 +57,8 @@ func mayImport(from, to string) bool {
 func TestImportRuleHasTeeth(t *testing.T) {
 	wrong := [][2]string{
 		{"ingest", "origin"}, {"origin", "ingest"}, {"origin/admin", "ingest/rtmp"}, {"remux", "origin"}, {"remux", "ingest"},
-		{"remux/hls", "remux"}, {"remux/av", "remux/hls"}, {"ingest/rtmp", "remux"}, {"ingest", "cmd/headwater/config"},
+		{"remux/hls", "remux"}, {"remux/av", "remux/hls"}, {"ingest/rtmp", "remux"},
+		{"ingest/rtmp", "remux/fanout"}, {"remux/hls", "remux/fanout"}, {"remux/fanout", "ingest/rtmp"}, {"remux/fanout", "origin"}, {"ingest", "cmd/headwater/config"},
 		{"cmd/headwater", "scripts/e2e"}, {"configs", "remux"},
 	}
 	for _, w := range wrong {

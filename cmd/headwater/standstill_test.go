@@ -37,7 +37,7 @@ func TestPlaylistStands(t *testing.T) {
 		told <- err
 	}()
 	frame := keyFrame(t)
-	start := time.Now()
+	start, begun := time.Now(), false
 	tick := time.NewTicker(40 * time.Millisecond)
 	defer tick.Stop()
 	for err = nil; err == nil && time.Since(start) < time.Minute; {
@@ -49,10 +49,16 @@ func TestPlaylistStands(t *testing.T) {
 		case <-tick.C:
 			next := *frame
 			next.DTS = min(time.Since(start), 3*time.Second)
-			if add := to.Add([]av.Frame{next}, nil); add != nil {
-				t.Fatal(add)
+			p := to.Format().Packer(func() []byte { return nil })
+			var chunks net.Buffers
+			if !begun {
+				chunks, begun = append(chunks, p.Headers(nil, next.Config, next.DTS)), true
 			}
-			_, _ = to.Flush() // told says why it fails
+			media, err := p.Append(nil, []av.Frame{next}, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = to.Send(append(chunks, media)) // told says why it fails
 		}
 	}
 	if status, ok := errors.AsType[*rtmp.Status](err); !ok || status.Code != rtmp.ConnectClosed || !strings.Contains(status.Description, "stands still") {

@@ -1,162 +1,108 @@
-// Package feed sends a live stream to one RTMP peer, a player or another server:
-// from the newest key frame on, frames gathered to few writes, and never waited
-// for. A peer that falls behind goes on at a newer key frame.
+// Package feed sends live streams to RTMP peers, players and other servers: it joins
+// the fan-out, which knows streams, and the protocol, which knows bytes.
+//
+// RTMP is one more format of the fan-out. The chunks of a block of frames are made once
+// and are the same memory for all peers of an rtmp.Format, that is a message stream and
+// a set of codecs; each block begins with whole headers, as every message does, so that
+// a peer can come and skip at any.
+//
+// A player on plain TCP is lent to a loop of the fan-out (fanout.Lend): the loop writes,
+// the session reads. What the session has to say meanwhile, pings, acknowledgements and
+// answers, goes to the loop and comes between two blocks. Over TLS, and towards other
+// servers, a goroutine takes the same blocks and writes them by itself.
+//
+// What it costs is with package fanout.
 package feed
 
 import (
 	"context"
+	"errors"
 	"io"
-	"sync/atomic"
+	"net"
 	"time"
 
+	"headwater/ingest/rtmp"
 	"headwater/remux"
-	"headwater/remux/av"
+	"headwater/remux/fanout"
 )
 
-// Writer sends frames to the peer.
-type Writer interface {
-	// Add gathers frames; metadata is for a peer that has had none.
-	Add(frames []av.Frame, metadata []byte) error
-	// Flush writes what was gathered and returns how many bytes that were. It
-	// waits for the peer, within bounds.
-	Flush() (int, error)
-}
-
-// Feed is one stream on its way to one peer.
+// Feed is one stream on its way to one peer. Its counts are for any goroutine.
 type Feed struct {
-	// fixed before Run
+	fanout.Counts
+
+	// fixed before Run and Play
 	Stream *remux.Stream
-	Gather time.Duration // frames of this long are written together; 0: each as it comes
-
-	// Skipped is called when frames were left out because the peer is slow. An
-	// error ends the feed. nil: nothing is called.
-	Skipped func() error
-	// Tick is called every Every. An error ends the feed. nil: nothing is called.
-	Tick  func() error
-	Every time.Duration
-
-	bytes, frames, skips atomic.Uint64
-	behind               atomic.Int64 // when it was in step last, ns after began; 0: it is
+	Fanout *fanout.Fanout
 }
 
-// maxBatch bounds the frames of one write.
-const maxBatch = 64
+// format is RTMP as the fan-out knows formats.
+type format struct{ rtmp.Format }
 
-// Bytes returns how many bytes have been written so far. Any goroutine may ask.
-func (f *Feed) Bytes() uint64 { return f.bytes.Load() }
+// Packer is that of fanout.Format.
+func (f format) Packer(s *remux.Stream) fanout.Packer { return f.Format.Packer(s.Metadata) }
 
-// Frames returns how many frames have been sent.
-func (f *Feed) Frames() uint64 { return f.frames.Load() }
-
-// Skips returns how often the peer was too slow.
-func (f *Feed) Skips() uint64 { return f.skips.Load() }
-
-// Behind returns how long the peer has not had all that there was. Any goroutine may
-// ask.
-func (f *Feed) Behind() time.Duration {
-	since := f.behind.Load()
-	if since == 0 {
-		return 0
-	}
-	return max(0, time.Since(began)-time.Duration(since))
+func (f *Feed) viewer(to *rtmp.MediaWriter) fanout.Viewer {
+	return fanout.Viewer{Stream: f.Stream, Format: format{to.Format()}, Counts: &f.Counts}
 }
 
-// began is what times are counted from that others read.
-var began = time.Now()
-
-// Run sends until the stream has ended (io.EOF), the peer fails, Skipped or Tick
-// says so, or ctx is done; then it sends what is there already and returns the
-// cause.
-func (f *Feed) Run(ctx context.Context, to Writer) error {
-	cursor := f.Stream.NewCursor()
-	var room [maxBatch]av.Frame
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	tick := time.Now().Add(f.Every)
-	for {
-		b, err := f.next(ctx, tick, &cursor, room[:])
-		if err != nil {
-			return err
-		}
-		now := time.Now()
-		if err := f.send(to, b); err != nil {
-			return err
-		}
-		if f.Tick != nil && !now.Before(tick) {
-			tick = now.Add(f.Every)
-			if err := f.Tick(); err != nil {
-				return err
-			}
-		}
-		if ctx.Err() != nil {
-			if err := f.send(to, cursor.Take(room[:])); err != nil {
-				return err
-			}
-			return context.Cause(ctx)
-		}
-		clear(room[:])
-		if f.Gather == 0 || b.More {
-			continue
-		}
-		pause.Reset(f.untilTurn())
-		select {
-		case <-pause.C:
-		case <-ctx.Done(): // the next turn is the last
-		}
-	}
-}
-
-// untilTurn is the time until the next turn. All feeds take theirs at the same
-// times: a processor that wakes up for one is there for the others too, which halves
-// what a feed costs.
-func (f *Feed) untilTurn() time.Duration {
-	return f.Gather - time.Duration(time.Now().UnixNano())%f.Gather
-}
-
-// next waits for frames, until it is time for a tick.
-func (f *Feed) next(ctx context.Context, tick time.Time, c *remux.Cursor, room []av.Frame) (remux.Batch, error) {
-	b := c.Take(room)
-	switch {
-	case len(b.Frames) > 0:
-		return b, nil
-	case b.Ended:
-		return b, io.EOF
-	}
-	if f.Tick != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, tick)
-		defer cancel()
-	}
-	b, err := c.Next(ctx, room)
-	if ctx.Err() != nil {
-		err = nil // Run looks at its own context
-	}
-	return b, err
-}
-
-func (f *Feed) send(to Writer, b remux.Batch) error {
-	if b.Skipped {
-		f.skips.Add(1)
-		if f.Skipped != nil {
-			if err := f.Skipped(); err != nil {
-				return err
-			}
-		}
-	}
-	if len(b.Frames) == 0 {
-		return nil
-	}
-	if f.behind.Load() == 0 {
-		f.behind.Store(int64(time.Since(began)) + 1)
-	}
-	if err := to.Add(b.Frames, f.Stream.Metadata()); err != nil {
-		return err
-	}
-	n, err := to.Flush()
-	f.bytes.Add(uint64(n))
-	f.frames.Add(uint64(len(b.Frames)))
-	if !b.More {
-		f.behind.Store(0)
+// Run sends from the caller's goroutine until the stream has ended (io.EOF), the peer
+// fails or ctx is done (its cause).
+func (f *Feed) Run(ctx context.Context, to *rtmp.MediaWriter) error {
+	err := f.Fanout.Run(ctx, f.viewer(to), to).Reason
+	if ctx.Err() != nil && !errors.Is(err, io.EOF) { // what it met then is of no interest
+		return context.Cause(ctx)
 	}
 	return err
+}
+
+// Play is Run for a player, which gets a ping at each interval. When it returns the
+// player's connection is the session's again.
+func (f *Feed) Play(ctx context.Context, to *rtmp.Player, ping time.Duration) error {
+	running, cancel := context.WithCancel(ctx)
+	done, end := f.begin(running, to)
+	defer func() {
+		cancel()
+		to.Reclaim()
+		<-done
+	}()
+	tick := time.NewTicker(ping)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := to.Ping(); err != nil {
+				return err
+			}
+		case <-done:
+			err := end()
+			if errors.Is(err, fanout.ErrLeft) { // the session is ending, and knows why
+				<-ctx.Done()
+				return context.Cause(ctx)
+			}
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// begin lends the player to a loop, or runs a goroutine for it.
+func (f *Feed) begin(ctx context.Context, to *rtmp.Player) (done <-chan struct{}, end func() error) {
+	var loan *fanout.Loan
+	lent := to.Lend(func(conn net.Conn) rtmp.Line {
+		if loan = f.Fanout.Lend(conn, f.viewer(&to.MediaWriter)); loan == nil {
+			return nil
+		}
+		return loan
+	})
+	if lent {
+		return loan.Done(), func() error { return loan.End().Reason }
+	}
+	ended := make(chan struct{})
+	var err error
+	go func() {
+		defer close(ended)
+		err = f.Run(ctx, &to.MediaWriter)
+	}()
+	return ended, func() error { return err }
 }

@@ -1,15 +1,16 @@
 package feed
 
 import (
-	"context"
-	"errors"
+	"bytes"
 	"io"
+	"net"
+	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"headwater/ingest/rtmp"
 	"headwater/remux"
-	"headwater/remux/av"
+	"headwater/remux/fanout"
 	"headwater/remux/flv"
 )
 
@@ -21,18 +22,25 @@ type stream struct {
 	n uint32
 }
 
-var avcHeader = append([]byte{0x17, 0, 0, 0, 0}, 1, 0x42, 0xc0, 0x0d, 0xff, 0xe1, 0, 8,
-	0x67, 0x42, 0xc0, 0x0d, 0xda, 0x05, 0x07, 0xec, 1, 0, 4, 0x68, 0xce, 0x3c, 0x80)
+// avcHeader is a sequence header of pictures of the Baseline profile; the level is of no
+// matter.
+func avcHeader(level byte) []byte {
+	return append([]byte{0x17, 0, 0, 0, 0}, 1, 0x42, 0xc0, level, 0xff, 0xe1, 0, 8,
+		0x67, 0x42, 0xc0, level, 0xda, 0x05, 0x07, 0xec, 1, 0, 4, 0x68, 0xce, 0x3c, 0x80)
+}
 
-func newStream(t *testing.T, o remux.Options) *stream {
+func newStream(t *testing.T) *stream {
 	t.Helper()
+	o := remux.DefaultOptions()
+	o.Reconnect = 0
 	r := remux.NewRegistry(o, nil)
 	p, err := r.Publish(remux.Name{App: "live", Stream: "x"}, remux.Claim{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(r.Close)
 	s := &stream{t: t, r: r, p: p}
-	s.write(avcHeader)
+	s.write(avcHeader(13))
 	return s
 }
 
@@ -59,166 +67,103 @@ func (s *stream) frames(n int) {
 	}
 }
 
-// writer is a peer that keeps the times of what it gets.
-type writer struct {
-	got     []time.Duration // DTS
-	turns   []time.Time     // of Flush
-	pending int
-	flush   func() error
+// peer is a Sink that keeps what it gets.
+type peer struct {
+	mu     sync.Mutex
+	blocks net.Buffers
+	all    bytes.Buffer
 }
 
-func (w *writer) Add(frames []av.Frame, _ []byte) error {
-	for _, f := range frames {
-		w.got = append(w.got, f.DTS)
+func (p *peer) Send(bufs net.Buffers) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, b := range bufs {
+		p.all.Write(b)
+		if len(b) > 0 {
+			p.blocks = append(p.blocks, b)
+		}
 	}
-	w.pending += 10 * len(frames)
 	return nil
 }
 
-func (w *writer) Flush() (int, error) {
-	w.turns = append(w.turns, time.Now())
-	n := w.pending
-	w.pending = 0
-	if w.flush != nil {
-		return n, w.flush()
+func (*peer) Hurry() {}
+
+// messages reads what the peer got.
+func (p *peer) messages(t *testing.T) (all []rtmp.Message) {
+	t.Helper()
+	setChunkSize := []byte{2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 1, 0, 0}
+	r := rtmp.NewChunkReader(io.MultiReader(bytes.NewReader(setChunkSize), &p.all), nil)
+	for {
+		m, err := r.ReadMessage()
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("behind %d messages: %v", len(all), err)
+		}
+		if m.Type != 1 {
+			all = append(all, m)
+		}
 	}
-	return n, nil
 }
 
-var errTest = errors.New("test")
-
-// TestRun: from the newest key frame to the end, gathered, nothing twice and nothing
-// left out.
-func TestRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStream(t, remux.DefaultOptions())
-		s.frames(60) // the newest key frame is the 51st
-		w := &writer{}
-		f := &Feed{Stream: s.p.Stream(), Gather: 100 * time.Millisecond}
-		done := make(chan error)
-		go func() { done <- f.Run(t.Context(), w) }()
-		for range 100 {
-			time.Sleep(40 * time.Millisecond)
-			s.frames(1)
-		}
-		synctest.Wait()
-		s.r.Close()
-		if err := <-done; err != io.EOF {
-			t.Errorf("ended with %v", err)
-		}
-		if len(w.got) != 110 || f.Frames() != 110 || f.Bytes() != 1100 || f.Skips() != 0 {
-			t.Fatalf("%d frames (%d counted), %d bytes, %d skips", len(w.got), f.Frames(), f.Bytes(), f.Skips())
-		}
-		for i, at := range w.got {
-			if want := time.Duration(50+i) * 40 * time.Millisecond; at != want {
-				t.Fatalf("frame %d is at %v, want %v", i, at, want)
-			}
-		}
-		if n := len(w.turns); n > 43 {
-			t.Errorf("%d writes for 4 s in steps of 100 ms", n)
-		}
-		for i := 2; i < len(w.turns)-1; i++ {
-			if d := w.turns[i].Sub(w.turns[i-1]); d < 60*time.Millisecond {
-				t.Errorf("write %d comes %v after the last", i, d)
-			}
-		}
-	})
-}
-
-// TestTick comes whether the stream is busy or silent.
-func TestTick(t *testing.T) {
-	for _, busy := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newStream(t, remux.DefaultOptions())
-			s.frames(30)
-			ticks := 0
-			f := &Feed{Stream: s.p.Stream(), Every: 15 * time.Second}
-			f.Tick = func() error {
-				if ticks++; ticks == 4 {
-					return errTest
-				}
-				return nil
-			}
-			done := make(chan error, 1)
-			began := time.Now()
-			go func() { done <- f.Run(t.Context(), &writer{}) }()
-			for busy && len(done) == 0 {
-				time.Sleep(40 * time.Millisecond)
-				s.frames(1)
-				synctest.Wait()
-			}
-			if err := <-done; err != errTest {
-				t.Errorf("busy %v: ended with %v", busy, err)
-			}
-			if d := time.Since(began); d < 60*time.Second || d > 61*time.Second {
-				t.Errorf("busy %v: four ticks took %v", busy, d)
+// TestPeers: each gets the stream from its newest key frame to its end, headers first
+// and wherever they change, nothing twice and nothing left out, and all get the same
+// memory.
+func TestPeers(t *testing.T) {
+	s := newStream(t)
+	s.frames(60) // the newest key frame is the 51st
+	out := fanout.New(fanout.Config{Gather: 20 * time.Millisecond})
+	defer out.Close()
+	var peers [3]peer
+	var feeds [3]Feed
+	var running sync.WaitGroup
+	for i := range peers {
+		f := &feeds[i]
+		f.Stream, f.Fanout = s.p.Stream(), out
+		v := fanout.Viewer{Stream: f.Stream, Format: format{rtmp.Format{}}, Counts: &f.Counts}
+		running.Go(func() {
+			if e := out.Run(t.Context(), v, &peers[i]); e.Reason != io.EOF {
+				t.Errorf("ended with %v", e.Reason)
 			}
 		})
 	}
-}
-
-// TestEndOfContext: what is there is sent before the feed gives up.
-func TestEndOfContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStream(t, remux.DefaultOptions())
-		s.frames(30)
-		ctx, cancel := context.WithCancelCause(t.Context())
-		w := &writer{}
-		f := &Feed{Stream: s.p.Stream(), Gather: time.Second}
-		done := make(chan error)
-		go func() { done <- f.Run(ctx, w) }()
-		synctest.Wait() // it pauses
-		s.frames(10)
-		cancel(errTest)
-		if err := <-done; err != errTest {
-			t.Errorf("ended with %v", err)
+	for i := range feeds {
+		for end := time.Now().Add(10 * time.Second); feeds[i].Frames() < 10 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
 		}
-		if len(w.got) != 15 {
-			t.Errorf("%d frames", len(w.got))
+	}
+	s.frames(40) // to the end of its second
+	s.write(avcHeader(14))
+	s.frames(50)
+	s.p.Close()
+	s.r.Close()
+	running.Wait()
+	for i := range peers {
+		if f := &feeds[i]; f.Frames() != 100 || f.Skips() != 0 || f.Bytes() != uint64(peers[i].all.Len()) {
+			t.Errorf("%d frames, %d bytes of %d, %d skips", f.Frames(), f.Bytes(), peers[i].all.Len(), f.Skips())
 		}
-	})
-}
-
-// TestSlowPeer skips to a key frame, and ends if it is told to.
-func TestSlowPeer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := remux.DefaultOptions()
-		o.MaxLag = 2 * time.Second
-		s := newStream(t, o)
-		s.frames(30)
-		w := &writer{}
-		w.flush = func() error {
-			s.frames(100) // meanwhile
-			return nil
+		if &peers[i].blocks[1][0] != &peers[0].blocks[1][0] {
+			t.Error("a peer got bytes of its own")
 		}
-		skipped := 0
-		f := &Feed{Stream: s.p.Stream(), Skipped: func() error {
-			if skipped++; skipped == 3 {
-				return errTest
-			}
-			return nil
-		}}
-		if err := f.Run(t.Context(), w); err != errTest {
-			t.Errorf("ended with %v", err)
+		messages := peers[i].messages(t)
+		if len(messages) != 102 {
+			t.Fatalf("%d messages", len(messages))
 		}
-		if f.Skips() != 3 {
-			t.Errorf("%d skips", f.Skips())
-		}
-		for i := 1; i < len(w.got); i++ {
-			step := w.got[i] - w.got[i-1]
-			if key := w.got[i]%time.Second == 0; step != 40*time.Millisecond && !key {
-				t.Errorf("frame %d comes %v after the last and is no key frame", i, step)
+		at, level := uint32(50*40), byte(13)
+		for k, m := range messages {
+			body := flv.Body(m.Tag)
+			switch {
+			case k == 0 || k == 51:
+				if !bytes.Equal(body, avcHeader(level)) || m.Timestamp != at {
+					t.Errorf("message %d is %x at %d", k, body, m.Timestamp)
+				}
+				level++
+			case body[1] != 1 || m.Timestamp != at:
+				t.Errorf("message %d is %x at %d, not at %d", k, body, m.Timestamp, at)
+			default:
+				at += 40
 			}
 		}
-	})
-}
-
-// TestPeerFails: its error ends the feed.
-func TestPeerFails(t *testing.T) {
-	s := newStream(t, remux.DefaultOptions())
-	s.frames(30)
-	f := &Feed{Stream: s.p.Stream()}
-	if err := f.Run(t.Context(), &writer{flush: func() error { return errTest }}); err != errTest {
-		t.Errorf("ended with %v", err)
 	}
 }

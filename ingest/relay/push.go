@@ -119,10 +119,13 @@ func (p *push) session(ctx context.Context) error {
 	}
 	p.enter(Live)
 	p.log.Info("relay started")
-	f := &feed.Feed{Stream: p.stream, Gather: pushGather}
+	f := &feed.Feed{Stream: p.stream, Fanout: p.relay.fanout}
 	p.sending(f)
 	defer p.sending(nil)
-	sending, stop := context.WithCancelCause(ctx)
+	sending, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, func() { // the next turn is the last
+		time.AfterFunc(pushGather, func() { stop(context.Cause(ctx)) })
+	})()
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		stop(&closedError{p.survive(func() error { _, err := c.Next(); return err })})

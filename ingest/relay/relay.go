@@ -14,6 +14,7 @@ import (
 
 	"headwater/ingest/rtmp"
 	"headwater/remux"
+	"headwater/remux/fanout"
 )
 
 // Options are what a Relay works with. Registry is required.
@@ -36,6 +37,7 @@ type Relay struct {
 	options Options
 	retry   backoff
 	client  rtmp.ClientOptions
+	fanout  *fanout.Fanout
 
 	rules atomic.Pointer[rules] // in force
 
@@ -80,6 +82,8 @@ func New(c Config, o Options) (*Relay, error) {
 	}
 	r := &Relay{
 		options: o, retry: backoff{least: leastRetry, most: mostRetry},
+		// A target is never closed for being slow: it would only come again.
+		fanout: fanout.New(fanout.Config{Gather: pushGather, SkipPause: time.Nanosecond, Logger: o.Logger}),
 		pushes: map[pushKey]*push{}, pulls: map[remux.Name]*pull{},
 	}
 	r.rules.Store(all)
@@ -149,6 +153,7 @@ func (r *Relay) Run(ctx context.Context) {
 	r.mu.Unlock()
 	r.cancel()
 	r.running.Wait()
+	r.fanout.Close()
 }
 
 // via returns the servers that a stream has been at, this one included.

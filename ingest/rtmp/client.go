@@ -119,8 +119,9 @@ func (c *Client) Publish() (*MediaWriter, error) {
 	if err := c.await(out, publishStart); err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
 	}
-	everything := func(string) bool { return true }
-	return &MediaWriter{out: &c.out, stream: c.stream, publish: true, accepts: everything}, c.started()
+	format := newFormat(c.stream, func(string) bool { return true })
+	format.publish = true
+	return &MediaWriter{out: &c.out, format: format}, c.started()
 }
 
 // Play asks the server for a stream. A *Status is the server's refusal.

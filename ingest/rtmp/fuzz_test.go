@@ -176,10 +176,7 @@ func fuzzView(ctx context.Context, to *Player) error {
 	f := av.Frame{Kind: av.Video, Config: &av.Config{Video: &av.Track{Codec: av.H264}}, Tag: tagOf([]byte("frame"))}
 	flv.Seal(f.Tag, flv.TypeVideo, 0)
 	for ctx.Err() == nil {
-		if err := to.Add([]av.Frame{f}, nil); err != nil {
-			return err
-		}
-		if _, err := to.Flush(); err != nil {
+		if err := to.send(nil, f); err != nil {
 			return err
 		}
 		f.DTS += time.Hour

@@ -138,19 +138,16 @@ func (o *outbox) translate(dst []byte, m *Message) ([]byte, error) {
 	return r.translate(dst, values), nil
 }
 
-// farewellTries is how many milliseconds a farewell waits for its turn.
-const farewellTries = 20
-
 // farewell tells the peer why the server ends the session.
 func (o *outbox) farewell(why Status) error {
-	for tries := 0; !o.mu.TryLock(); tries++ {
-		if tries == farewellTries { // the write that is under way is stuck
-			o.abort(&why)
-			return nil
-		}
-		time.Sleep(time.Millisecond)
+	if !o.hurry(&why) {
+		return nil
 	}
 	defer o.mu.Unlock()
+	o.takeBack()
+	if err := o.settleUp(farewellTries * time.Millisecond); err != nil {
+		return err
+	}
 	if o.ended = true; !o.begun {
 		return nil
 	}

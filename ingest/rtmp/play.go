@@ -87,6 +87,7 @@ func (g *guard) runView() {
 	go func() {
 		defer close(v.done)
 		err := g.guarded(func() error { return v.run(v.ctx, to) })
+		g.out.reclaim() // before anybody closes the connection
 		if v.ctx.Err() == nil {
 			g.played(err)
 		}

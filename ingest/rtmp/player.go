@@ -13,10 +13,18 @@ type Player struct {
 
 func newPlayer(g *guard) *Player {
 	return &Player{
-		MediaWriter: MediaWriter{out: &g.out.sender, stream: g.publish.stream, accepts: g.connect.accepts},
+		MediaWriter: MediaWriter{out: &g.out.sender, format: newFormat(g.publish.stream, g.connect.accepts)},
 		guard:       g,
 	}
 }
+
+// Lend gives the connection's writing side to whom take returns, until Reclaim, the end
+// of the View or that of the session. It returns false where take returns nil, or the
+// peer takes no more. What the session has to say meanwhile goes through the Line.
+func (p *Player) Lend(take func(net.Conn) Line) bool { return p.out.lend(take) }
+
+// Reclaim ends Lend, if nothing else has.
+func (p *Player) Reclaim() { p.out.reclaim() }
 
 // Ping asks the peer for a sign of life (RTMP 7.1.7), which is whatever it says next.
 // If it says nothing for Options.Answer the session ends with ErrUnanswered.

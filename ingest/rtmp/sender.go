@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -16,7 +17,17 @@ type sender struct {
 
 	mu     sync.Mutex
 	begun  bool                       // the chunk size has been announced
+	line   Line                       // who writes in its place; nil: nobody
+	owed   net.Buffers                // comes before all else: the line was in the midst of it
 	failed atomic.Pointer[writeError] // of the first write that failed
+}
+
+// Line is who has a connection's writing side for a while.
+type Line interface {
+	// Say sends whole chunks as soon as it can. It returns false if it never will.
+	Say(chunks []byte) bool
+	// Return ends it, and returns what has to be sent before anything else may be.
+	Return() net.Buffers
 }
 
 // writeError says that the peer did not take what was written.
@@ -55,35 +66,87 @@ func (s *sender) flush(b []byte) error {
 	if err := s.failed.Load(); err != nil {
 		return err
 	}
-	if len(b) == 0 {
+	if s.line != nil {
+		if len(b) > 0 && !s.line.Say(b) {
+			return s.result(errUnsaid)
+		}
 		return nil
 	}
-	s.arm()
-	_, err := s.conn.Write(b)
-	return s.result(err)
-}
-
-// send writes what was gathered, and empties it. The peer has the timeout for each
-// step.
-func (s *sender) send(g *gather) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	defer g.reset()
-	if err := s.flush(s.begin(nil)); err != nil {
+	if err := s.settleUp(s.timeout); err != nil {
 		return err
 	}
-	for first, rest := step(g.bufs); len(first) > 0; first, rest = step(rest) {
-		s.arm()
-		if err := s.result(g.write(s.conn, first)); err != nil {
-			return err
+	for ; len(b) > 0; b = b[min(len(b), stepBytes):] {
+		s.arm(s.timeout)
+		if _, err := s.conn.Write(b[:min(len(b), stepBytes)]); err != nil {
+			return s.result(err)
 		}
 	}
 	return nil
 }
 
-// arm gives the peer the timeout from now on.
-func (s *sender) arm() {
-	_ = s.conn.SetWriteDeadline(time.Now().Add(s.timeout))
+// errUnsaid is why a peer is gone that does not take answers, and asks on.
+var errUnsaid = errors.New("too many answers wait for the peer to take them")
+
+// stepBytes is what a peer must take within one deadline: who takes little is
+// slow, and only who takes nothing is gone.
+const stepBytes = 128 << 10
+
+// lend gives the writing side to whom take returns, if that is not nil. The peer need
+// not be told what the chunk size is any more.
+func (s *sender) lend(take func(net.Conn) Line) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.line != nil || s.flush(s.begin(nil)) != nil {
+		return false
+	}
+	s.line = take(s.conn)
+	return s.line != nil
+}
+
+// reclaim ends lend, if that is not over.
+func (s *sender) reclaim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.takeBack()
+}
+
+// takeBack is reclaim for callers that hold mu.
+func (s *sender) takeBack() {
+	if s.line != nil {
+		s.owed, s.line = s.line.Return(), nil
+	}
+}
+
+// settleUp writes what is owed. The peer has so long for it.
+func (s *sender) settleUp(d time.Duration) error {
+	if len(s.owed) == 0 {
+		return nil
+	}
+	s.arm(d)
+	_, err := s.owed.WriteTo(s.conn)
+	s.owed = nil
+	return s.result(err)
+}
+
+// farewellTries is how many milliseconds a write may still take that is in the way.
+const farewellTries = 20
+
+// hurry locks mu for the last words. If a write is stuck that is under way it ends
+// that, and all others, and returns false.
+func (s *sender) hurry(err error) bool {
+	for tries := 0; !s.mu.TryLock(); tries++ {
+		if tries == farewellTries {
+			s.abort(err)
+			return false
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return true
+}
+
+// arm gives the peer time from now on.
+func (s *sender) arm(d time.Duration) {
+	_ = s.conn.SetWriteDeadline(time.Now().Add(d))
 	if s.failed.Load() != nil {
 		_ = s.conn.SetWriteDeadline(time.Unix(1, 0))
 	}

@@ -56,17 +56,6 @@ func (l *loop) ask(what func() []time.Duration) []time.Duration {
 	}
 }
 
-// reply answers those who have asked.
-func (l *loop) reply() {
-	l.mu.Lock()
-	asked := l.asked
-	l.asked = nil
-	l.mu.Unlock()
-	for _, what := range asked {
-		what()
-	}
-}
-
 // lags returns how far behind those are that may be shed.
 func (l *loop) lags(now time.Duration) (lags []time.Duration) {
 	for feed, g := range l.groups {

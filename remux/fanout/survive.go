@@ -43,7 +43,7 @@ func (f *Fanout) tryAdvance(feed *feed, turn int64) (newest, start *block, err e
 func (f *feed) fail() (newest, start *block) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.failed = true
+	f.fault = ErrPanicked
 	if !f.newest.ended {
 		f.end()
 	}
@@ -55,8 +55,8 @@ func (f *feed) fail() (newest, start *block) {
 func (f *feed) verdict(reason error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.failed {
-		return ErrPanicked
+	if f.fault != nil {
+		return f.fault
 	}
 	return reason
 }
@@ -67,8 +67,8 @@ func (l *loop) try(v *viewer, newest, start *block, now time.Duration) (err erro
 	return l.serve(v, newest, start, now)
 }
 
-// tell calls what wants to know of a viewer's end.
-func (l *loop) tell(v *viewer, e End) {
+// bury calls what wants to know of a viewer's end.
+func (l *loop) bury(v *viewer, e End) {
 	var err error // logged
 	defer l.fanout.survive(v.feed.key.stream, &err)
 	v.left(e)

@@ -20,7 +20,7 @@ import (
 // broken is a packer with a fault.
 type broken struct{ flvPacker }
 
-func (broken) append([]byte, []av.Frame, bool) ([]byte, error) { panic("a fault in packing") }
+func (broken) Append([]byte, []av.Frame, bool) ([]byte, error) { panic("a fault in packing") }
 
 // panics is a log that counts what panicked, with its stack.
 type panics struct {
@@ -121,7 +121,7 @@ func TestPanicEndsItsViewerAlone(t *testing.T) {
 	for _, l := range f.loops {
 		v := &viewer{conn: server, left: func(e End) { ends <- e }, fd: -1, off: 1 << 20}
 		f.mu.Lock()
-		v.place = f.enter(feedKey{s, FLV})
+		v.place = f.enter(Viewer{Stream: s, Format: FLV})
 		f.mu.Unlock()
 		next := &block{}
 		next.setPayload(make([]byte, maxChunkLine+10))
@@ -146,7 +146,7 @@ func TestPanicEndsItsViewerAlone(t *testing.T) {
 	f.mu.Unlock()
 	serve(TS, func(e End) { ends <- e })
 	expect("a feed", ErrPanicked)
-	if e := f.Run(t.Context(), Viewer{Stream: s, Format: TS}, connSink{server}); !errors.Is(e.Reason, ErrPanicked) {
+	if e := f.Run(t.Context(), Viewer{Stream: s, Format: TS}, connSink{server, stall}); !errors.Is(e.Reason, ErrPanicked) {
 		t.Errorf("a goroutine: %v", e.Reason)
 	}
 

@@ -76,3 +76,38 @@ func TestKeyFrameThatIsTheLast(t *testing.T) {
 	}
 	runtime.KeepAlive(f)
 }
+
+// TestFeedThatIsLate: frames that nobody took in time are missing for all viewers, who
+// begin anew behind the hole, are told of it, and are not closed for it.
+func TestFeedThatIsLate(t *testing.T) {
+	p := publisher(t)
+	pictures(t, p, 0, 30, true)
+	f := newFeed(feedKey{p.Stream(), FLV})
+	newest, start := f.advance(1)
+	var counts Counts
+	v := place{feed: f, pause: skipPause, counts: &counts}
+	if lead, err := v.enter(newest, start, 0); len(lead) == 0 || err != nil {
+		t.Fatalf("it begins with %q, %v", lead, err)
+	}
+	for turn := range 3 { // each time more than a viewer may be behind, at once
+		for b := v.last.next.Load(); continues(v.last, b); b = v.last.next.Load() {
+			v.sent(b)
+		}
+		pictures(t, p, 1200+(turn*16_000), 400, true)
+		pictures(t, p, 1200+(turn*16_000)+16_000, 1, true)
+		newest, start = f.advance(int64(turn + 2))
+		v.follow(newest, start, false)
+		if continues(v.last, v.last.next.Load()) {
+			t.Fatal("it goes on as if nothing were missing")
+		}
+		if _, err := v.enter(newest, start, 0); err != nil {
+			t.Fatalf("hole %d: %v", turn+1, err)
+		}
+		if next := v.last.next.Load(); !continues(v.last, next) || !next.start {
+			t.Fatal("it does not go on at a key frame")
+		}
+	}
+	if counts.Skips() != 3 {
+		t.Errorf("%d skips are counted", counts.Skips())
+	}
+}

@@ -1,6 +1,9 @@
-// Package fanout writes live streams as bodies without an end, FLV or MPEG-TS, to
-// viewers: over HTTP/1 on plain TCP from a few loops, over TLS, WebSocket and HTTP/2
-// likewise, and with the same bytes for all.
+// Package fanout writes live streams to viewers, with the same bytes for all: as bodies
+// without an end, FLV or MPEG-TS, and as whatever else a Format makes of frames, such as
+// RTMP's chunks. On plain TCP a few loops write, else a goroutine for each viewer.
+//
+// It stands above package remux, whose streams it reads, and below ingest and origin,
+// which both send with it and know their protocols themselves.
 //
 // # Feeds
 //
@@ -58,9 +61,33 @@
 //
 // A viewer costs 2 KB of memory beside what the kernel keeps.
 //
+// RTMP costs what HTTP-FLV does. 1,000 players of the same stream, gathered over 100 ms,
+// beside 1,000 viewers of HTTP-FLV in the same process a moment later, the best of three:
+//
+//	                                        RTMP  HTTP-FLV
+//	a cursor and a writev for each player   0.74  0.37
+//	shared blocks from a loop               0.43  0.41
+//
+// (The C program: 0.36.)
+//
+// Of the first, two fifths were the kernel's for the bytes. The rest was a goroutine and
+// timers that wake up for each player and turn, headers made and frames gathered for each,
+// and a list of some twenty pieces that the kernel has to walk.
+//
 // # Connections of other kinds
 //
 // A connection that a loop cannot write to, one over TLS or a stream of HTTP/2, has a
 // goroutine (Run, RunConn) that takes the same blocks by the same rules at the same
 // times, and waits in its writes.
+//
+// A connection over which somebody else talks too is lent (Lend): the loop writes, but
+// does not read or close it. What is said on such a Loan comes between two blocks, and
+// when the loan ends the rest of what was begun is given back, so that its owner can go on.
+//
+// # Frames that nobody took
+//
+// A feed whose viewers all have goroutines is advanced by them. If they are stuck for so
+// long that the stream has dropped what is next, or the whole process stood still, the
+// block behind the hole is late: every viewer is skipped to it and begins anew there, and
+// none is closed for it.
 package fanout

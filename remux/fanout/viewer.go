@@ -28,20 +28,23 @@ type viewer struct {
 	final   bool // lead is the end
 
 	lead    []byte // comes before the next block; of that nothing has been sent then
-	answers []byte // control frames that go between two messages
-	leaving bool   // the client has sent a Close frame
+	answers []byte // what goes between two blocks: a WebSocket's control frames, or what was said
+	saying  bool   // the loan has something to be said
+	gone    bool
+	leaving bool // the client has sent a Close frame
 	heard   time.Duration
 	inbox   *inbox // of a WebSocket
 
 	// fixed
 	conn net.Conn
 	left func(End)
+	loan *Loan // nil: the connection is the loop's, to read and to close
 }
 
 // serve sends one viewer what is due, as far as its socket takes it. It fails with
 // io.EOF when the viewer has all that there will be.
 func (l *loop) serve(v *viewer, newest, start *block, now time.Duration) error {
-	if v.framing != WebSocket && v.off == 0 && v.last != nil && len(v.lead) == 0 && v.last.next.Load() == newest && continues(v.last, newest) {
+	if v.framing != WebSocket && !v.saying && v.off == 0 && v.last != nil && len(v.lead) == 0 && len(v.answers) == 0 && v.last.next.Load() == newest && continues(v.last, newest) {
 		// In step with all others: this is where the time goes. That v.last has
 		// been sent as a whole is all that has to be noted.
 		b := newest.wire
@@ -95,7 +98,7 @@ func (l *loop) catchUp(v *viewer, newest, start *block, now time.Duration) error
 		v.consume(n)
 		if n > 0 {
 			v.moved = now
-		} else if now-v.moved > stall {
+		} else if now-v.moved > l.fanout.config.Stall {
 			return ErrStalled
 		}
 		if !whole {
@@ -199,6 +202,10 @@ func (v *viewer) consume(n int) {
 // a while: reading gives its end, or an error, and what it says otherwise is of no
 // interest.
 func (v *viewer) probe(now time.Duration) error {
+	if v.loan != nil { // who reads it knows
+		v.moved = now
+		return nil
+	}
 	if v.inbox != nil || now-v.moved < probeAfter {
 		return nil
 	}
@@ -210,9 +217,12 @@ func (v *viewer) probe(now time.Duration) error {
 	return nil
 }
 
-// listen reads what a WebSocket client says: a ping is answered, and so is its wish
-// to leave.
+// listen takes what is to be said to the viewer of a loan, and reads what a WebSocket
+// client says: a ping is answered, and so is its wish to leave.
 func (v *viewer) listen(now time.Duration) error {
+	if v.saying && len(v.answers) == 0 {
+		v.answers, v.saying = v.loan.take(), false
+	}
 	if v.inbox == nil || now-v.heard < probeAfter/2 {
 		return nil
 	}

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"headwater/remux"
@@ -21,7 +20,9 @@ type Config struct {
 	// SkipPause is how long a viewer has to keep up after it was skipped ahead before
 	// that may happen again; else it is closed. 0: 30 s.
 	SkipPause time.Duration
-	Logger    *slog.Logger // nil: none
+	// Stall is how long a viewer's connection may take nothing. 0: 10 s.
+	Stall  time.Duration
+	Logger *slog.Logger // nil: none
 }
 
 // Fanout has the feeds and the loops.
@@ -48,8 +49,9 @@ type Viewer struct {
 	Stream  *remux.Stream
 	Format  Format
 	Framing Framing
-	Head    []byte // sent before all else, as it is
-	Skipped func() // called each time that it is skipped ahead; must not wait. nil: nothing is
+	Head    []byte  // sent before all else, as it is
+	Skipped func()  // called each time that it is skipped ahead; must not wait. nil: nothing is
+	Counts  *Counts // of what it gets; nil: nobody asks
 }
 
 // End is how it went.
@@ -70,6 +72,9 @@ const (
 func New(c Config) *Fanout {
 	if c.SkipPause == 0 {
 		c.SkipPause = skipPause
+	}
+	if c.Stall == 0 {
+		c.Stall = stall
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -99,27 +104,23 @@ func New(c Config) *Fanout {
 // goroutine, when the viewer is gone and conn is closed, and must not wait. Serve
 // reports false, and does nothing, where conn is of another kind or after Close.
 func (f *Fanout) Serve(conn net.Conn, v Viewer, left func(End)) bool {
-	c, ok := conn.(syscall.Conn)
+	return f.attach(conn, v, &viewer{left: left}) != nil
+}
+
+// attach gives a viewer to a loop, which it returns; nil: it cannot.
+func (f *Fanout) attach(conn net.Conn, v Viewer, w *viewer) *loop {
+	fd, ok := descriptor(conn)
 	if !ok {
-		return false
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return false
-	}
-	fd := -1
-	if err := raw.Control(func(p uintptr) { fd = int(p) }); err != nil {
-		return false
+		return nil
 	}
 	boundSendBuffer(fd)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
-		return false
+		return nil
 	}
-	w := &viewer{conn: conn, fd: fd, framing: v.Framing, lead: v.Head, left: left, behind: true}
-	w.place = f.enter(feedKey{v.Stream, v.Format})
-	w.skipped = v.Skipped
+	w.conn, w.fd, w.framing, w.lead, w.behind = conn, fd, v.Framing, v.Head, true
+	w.place = f.enter(v)
 	w.moved = f.now()
 	if v.Framing == WebSocket {
 		w.inbox = &inbox{}
@@ -130,7 +131,7 @@ func (f *Fanout) Serve(conn net.Conn, v Viewer, left func(End)) bool {
 	l.added = append(l.added, w)
 	l.mu.Unlock()
 	l.signal()
-	return true
+	return l
 }
 
 // Close cuts all viewers of Serve off and waits for the loops to end.
@@ -147,7 +148,8 @@ func (f *Fanout) Close() {
 }
 
 // enter gives a viewer its place. Callers hold mu.
-func (f *Fanout) enter(key feedKey) place {
+func (f *Fanout) enter(v Viewer) place {
+	key := feedKey{v.Stream, v.Format}
 	feed := f.feeds[key]
 	if feed == nil {
 		feed = newFeed(key)
@@ -155,7 +157,7 @@ func (f *Fanout) enter(key feedKey) place {
 	}
 	feed.users++
 	f.viewers.Add(1)
-	return place{feed: feed, pause: f.config.SkipPause}
+	return place{feed: feed, pause: f.config.SkipPause, skipped: v.Skipped, counts: v.Counts}
 }
 
 // leave gives it back. Callers hold mu.

@@ -63,7 +63,6 @@ func (l *loop) run() {
 		case <-timer.C:
 		}
 		l.take()
-		l.reply()
 		now := l.fanout.now()
 		all := now >= next || l.fanout.config.Gather == 0
 		if all {
@@ -92,11 +91,11 @@ func (l *loop) idle(next time.Duration, behind bool) time.Duration {
 	return d
 }
 
-// take moves new viewers into their groups.
+// take moves new viewers into their groups, and does what the loop was asked to.
 func (l *loop) take() {
 	l.mu.Lock()
-	added := l.added
-	l.added = nil
+	added, asked := l.added, l.asked
+	l.added, l.asked = nil, nil
 	l.mu.Unlock()
 	for _, v := range added {
 		g := l.groups[v.feed]
@@ -109,6 +108,9 @@ func (l *loop) take() {
 		}
 		g.viewers = append(g.viewers, v)
 		g.behind = true
+	}
+	for _, what := range asked {
+		what()
 	}
 }
 
@@ -152,11 +154,14 @@ func (l *loop) tidy(feed *feed, g *group) {
 }
 
 func (l *loop) drop(v *viewer, reason error) {
-	_ = v.conn.Close() // nothing to be done about it
+	v.gone = true
+	if v.loan == nil {
+		_ = v.conn.Close() // nothing to be done about it
+	}
 	l.fanout.mu.Lock()
 	l.fanout.leave(v.feed)
 	l.fanout.mu.Unlock()
-	l.tell(v, End{v.feed.verdict(reason), v.bytes, v.skips})
+	l.bury(v, End{v.feed.verdict(reason), v.bytes, v.skips})
 }
 
 func (l *loop) cutOff() {

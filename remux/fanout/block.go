@@ -22,9 +22,11 @@ type block struct {
 	config *av.Config // in force behind it
 	start  bool       // a viewer can begin here
 	ended  bool       // nothing follows, and there is nothing in it
+	late   bool       // frames are missing in front of it that nobody took in time
 	dts    time.Duration
 	before uint64 // bytes of media in all blocks before this one
 	media  int    // and in this one
+	frames int    // likewise
 	lead   []byte // what a viewer needs in front of it that skips to it
 
 	wire []byte // the payload as an HTTP chunk: its size in a line, the payload, CRLF
@@ -106,7 +108,7 @@ func (b *block) standIn(next *block) *block {
 // apart returns a copy of b that shares its bytes and has another one behind it.
 func (b *block) apart(next *block) *block {
 	c := b.standIn(next)
-	c.start, c.ended, c.media, c.lead = b.start, b.ended, b.media, b.lead
+	c.start, c.ended, c.late, c.media, c.frames, c.lead = b.start, b.ended, b.late, b.media, b.frames, b.lead
 	c.wire, c.line, c.frame, c.frameSize = b.wire, b.line, b.frame, b.frameSize
 	return c
 }

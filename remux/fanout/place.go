@@ -32,7 +32,8 @@ type place struct {
 	skips   int
 	skipped func() // told of each; nil: nobody is
 	bytes   uint64 // of media sent
-	hurried bool   // jumped holds
+	counts  *Counts
+	hurried bool // jumped holds
 }
 
 // follow sees to it that what comes next is what the viewer is to get: where it has
@@ -75,7 +76,9 @@ func (p *place) enter(newest, start *block, now time.Duration) (lead []byte, err
 		switch {
 		case start != nil:
 			p.last = before(start)
-			return p.feed.packer.headers(nil, start.config), nil
+			lead = p.feed.packer.Headers(nil, start.config, start.dts)
+			p.counts.wrote(len(lead))
+			return lead, nil
 		case newest.ended:
 			return nil, io.EOF
 		}
@@ -86,21 +89,27 @@ func (p *place) enter(newest, start *block, now time.Duration) (lead []byte, err
 		return nil, nil
 	}
 	p.skips++
+	p.counts.skip()
 	if p.skipped != nil {
 		p.skipped()
 	}
-	if p.hurried && now-p.jumped < p.pause {
-		return nil, ErrTooSlow
+	if !next.late { // or it may not be the viewer who was
+		if p.hurried && now-p.jumped < p.pause {
+			return nil, ErrTooSlow
+		}
+		p.hurried, p.jumped = true, now
 	}
-	p.hurried, p.jumped = true, now
-	lead = p.feed.packer.headers(p.last.config, next.config)
+	lead = p.feed.packer.Headers(p.last.config, next.config, next.dts)
 	p.last = before(next)
-	return append(lead[:len(lead):len(lead)], next.lead...), nil
+	lead = append(lead[:len(lead):len(lead)], next.lead...)
+	p.counts.wrote(len(lead))
+	return lead, nil
 }
 
 // sent moves on behind the next block.
 func (p *place) sent(b *block) {
 	p.bytes += uint64(b.media)
+	p.counts.sent(b)
 	p.last = b
 }
 

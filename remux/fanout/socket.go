@@ -12,6 +12,20 @@ import (
 // viewer 200 ms away, and bounds what one costs who does not read.
 const sendBuffer = 256 << 10
 
+// descriptor returns the number of a connection's socket, if it is nothing but that.
+func descriptor(conn net.Conn) (fd int, ok bool) {
+	c, ok := conn.(syscall.Conn)
+	if !ok {
+		return 0, false
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	err = raw.Control(func(p uintptr) { fd = int(p) })
+	return fd, err == nil
+}
+
 func boundSendBuffer(fd int) {
 	_ = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer) // it does without
 }

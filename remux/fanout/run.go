@@ -17,6 +17,9 @@ import (
 // connection, within bounds.
 type Sink interface {
 	Send(bufs net.Buffers) error
+	// Hurry is called when the viewer is to end: a Send that does not come to its end
+	// soon has to fail.
+	Hurry()
 }
 
 // Run writes to a viewer from the caller's goroutine until the stream has ended, the
@@ -24,6 +27,7 @@ type Sink interface {
 func (f *Fanout) Run(ctx context.Context, v Viewer, to Sink) End {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer context.AfterFunc(ctx, to.Hurry)()
 	return f.run(ctx, cancel, v, &runner{fanout: f, to: to})
 }
 
@@ -33,8 +37,8 @@ func (f *Fanout) RunConn(ctx context.Context, v Viewer, conn net.Conn) End {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	boundSendBufferUnder(conn)
-	r := &runner{fanout: f, to: connSink{conn}}
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // whoever waits for it goes on
+	r := &runner{fanout: f, to: connSink{conn, f.config.Stall}}
+	defer context.AfterFunc(ctx, r.to.Hurry)()
 	var listening sync.WaitGroup
 	defer listening.Wait()
 	defer func() { _ = conn.Close() }() // nothing to be done about it
@@ -49,8 +53,7 @@ func (f *Fanout) RunConn(ctx context.Context, v Viewer, conn net.Conn) End {
 func (f *Fanout) run(ctx context.Context, cancel context.CancelFunc, v Viewer, r *runner) End {
 	r.cancel = cancel
 	f.mu.Lock()
-	r.place = f.enter(feedKey{v.Stream, v.Format})
-	r.skipped = v.Skipped
+	r.place = f.enter(v)
 	f.runners[r] = struct{}{}
 	f.mu.Unlock()
 	defer func() {
@@ -137,14 +140,14 @@ func (r *runner) send(newest, start *block) (more bool, err error) {
 		return false, err
 	}
 	r.lead = r.framing.appendFramed(r.lead[:len(r.lead):len(r.lead)], lead)
-	bufs, last := append(r.bufs[:0], r.lead), r.last
-	for last != nil && !leaving && len(bufs) < maxPieces {
+	bufs, last, size := append(r.bufs[:0], r.lead), r.last, 0
+	for last != nil && !leaving && len(bufs) < maxPieces && size < maxBlock {
 		b := last.next.Load()
 		if !continues(last, b) {
 			ended = ended || b != nil && b.ended
 			break
 		}
-		bufs, last = b.pieces(bufs, r.framing, 0), b
+		bufs, last, size = b.pieces(bufs, r.framing, 0), b, size+b.size(r.framing)
 	}
 	if ended || leaving {
 		bufs = append(bufs, r.framing.appendEnd(nil))
@@ -224,10 +227,16 @@ func (r *runner) control(op byte, payload []byte) bool {
 }
 
 // connSink writes to a connection.
-type connSink struct{ conn net.Conn }
+type connSink struct {
+	conn  net.Conn
+	stall time.Duration
+}
+
+// Hurry closes it: nothing else can be said in the midst of a block.
+func (s connSink) Hurry() { _ = s.conn.Close() }
 
 func (s connSink) Send(bufs net.Buffers) error {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(stall)); err != nil {
+	if err := s.conn.SetWriteDeadline(time.Now().Add(s.stall)); err != nil {
 		return err
 	}
 	_, err := bufs.WriteTo(s.conn)

@@ -10,24 +10,45 @@ import (
 	"headwater/remux/mpegts"
 )
 
-// Format is what an endless body consists of.
-type Format uint8
+// Format is what viewers get. Those of one stream whose Formats are equal get the same
+// bytes; so a Format has to be comparable.
+type Format interface {
+	// Packer returns what makes the bytes of a stream that nobody has yet.
+	Packer(s *remux.Stream) Packer
+}
+
+// Packer turns frames into the bytes of a Format.
+type Packer interface {
+	// Headers returns what a viewer needs in front of frames of the Config c, the first
+	// of them at that time, who has had those of the Config old, or none; nil: nothing.
+	// Any goroutine may call it.
+	Headers(old, c *av.Config, at time.Duration) []byte
+	// Lead returns what a viewer needs beside that who skips to what is appended next.
+	Lead() []byte
+	// Append adds frames that are all of one Config; start says that viewers may begin
+	// with them. An error ends all viewers of the Format, and is their End's Reason.
+	Append(dst []byte, frames []av.Frame, start bool) ([]byte, error)
+}
+
+// Container is the Format of an endless body.
+type Container uint8
 
 const (
-	FLV Format = iota
+	FLV Container = iota
 	TS
 )
 
-// Supports says why the format cannot carry a stream's codecs, nil if it can.
-func (f Format) Supports(c *av.Config) error {
-	if f == TS {
-		return remux.TS.Supports(c)
+// Supports says why the container cannot carry a stream's codecs, nil if it can.
+func (c Container) Supports(config *av.Config) error {
+	if c == TS {
+		return remux.TS.Supports(config)
 	}
 	return nil
 }
 
-func (f Format) packer(s *remux.Stream) packer {
-	if f == TS {
+// Packer is that of Format.
+func (c Container) Packer(s *remux.Stream) Packer {
+	if c == TS {
 		return &tsPacker{}
 	}
 	return flvPacker{s}
@@ -36,7 +57,7 @@ func (f Format) packer(s *remux.Stream) packer {
 // flvPacker makes an FLV file without an end: tags as they are.
 type flvPacker struct{ stream *remux.Stream }
 
-func (p flvPacker) headers(old, c *av.Config) []byte {
+func (p flvPacker) Headers(old, c *av.Config, _ time.Duration) []byte {
 	var dst []byte
 	if old == nil {
 		old = &av.Config{}
@@ -64,9 +85,9 @@ func appendHeader(dst []byte, t *av.Track) []byte {
 	return dst
 }
 
-func (flvPacker) lead() []byte { return nil }
+func (flvPacker) Lead() []byte { return nil }
 
-func (flvPacker) append(dst []byte, frames []av.Frame, _ bool) ([]byte, error) {
+func (flvPacker) Append(dst []byte, frames []av.Frame, _ bool) ([]byte, error) {
 	for i := range frames {
 		dst = append(dst, frames[i].Tag...)
 	}
@@ -83,11 +104,11 @@ type tsPacker struct {
 // maxTags bounds the metadata of one block.
 const maxTags = 32
 
-func (*tsPacker) headers(_, _ *av.Config) []byte { return nil } // they are in line
+func (*tsPacker) Headers(_, _ *av.Config, _ time.Duration) []byte { return nil } // they are in line
 
-func (p *tsPacker) lead() []byte { return p.mux.AppendSkip(nil) }
+func (p *tsPacker) Lead() []byte { return p.mux.AppendSkip(nil) }
 
-func (p *tsPacker) append(dst []byte, frames []av.Frame, start bool) ([]byte, error) {
+func (p *tsPacker) Append(dst []byte, frames []av.Frame, start bool) ([]byte, error) {
 	video, audio := p.video[:0], p.audio[:0]
 	for _, f := range frames {
 		switch f.Kind {

@@ -27,10 +27,11 @@ type feed struct {
 
 	mu      sync.Mutex // guards what follows
 	cursor  remux.Cursor
-	packer  packer
+	packer  Packer
 	turn    int64  // the newest that was taken
 	newest  *block // never nil
-	failed  bool   // it ended in a panic
+	late    bool   // the next block is
+	fault   error  // what has ended it before the stream did
 	start   *block // the newest to begin with; nil while there is none
 	room    [maxFrames]av.Frame
 	payload []byte // room for what the next block is made of
@@ -44,20 +45,8 @@ type feedKey struct {
 	format Format
 }
 
-// packer turns frames into the bytes of a format.
-type packer interface {
-	// headers returns what a viewer needs in front of frames of the Config c who has
-	// had those of the Config old; nil: none. Any goroutine may call it.
-	headers(old, c *av.Config) []byte
-	// lead returns what a viewer needs beside that who skips to what is appended next.
-	lead() []byte
-	// append adds frames that are all of one Config; start says that viewers may begin
-	// with them. An error ends the feed.
-	append(dst []byte, frames []av.Frame, start bool) ([]byte, error)
-}
-
 func newFeed(key feedKey) *feed {
-	f := &feed{key: key, cursor: key.stream.NewCursor(), packer: key.format.packer(key.stream), turn: -1, newest: &block{}}
+	f := &feed{key: key, cursor: key.stream.NewCursor(), packer: key.format.Packer(key.stream), turn: -1, newest: &block{}}
 	f.maxLag, f.maxBytes = key.stream.MaxLag()
 	return f
 }
@@ -77,9 +66,10 @@ func (f *feed) advance(turn int64) (newest, start *block) {
 func (f *feed) take() {
 	for {
 		b := f.cursor.Take(f.room[:])
-		err := f.add(b.Frames)
+		f.late = f.late || b.Skipped
+		f.fault = f.add(b.Frames)
 		clear(b.Frames)
-		if err != nil || b.Ended {
+		if f.fault != nil || b.Ended {
 			f.end()
 			return
 		}
@@ -109,36 +99,38 @@ func (f *feed) add(frames []av.Frame) error {
 }
 
 // pack makes one block, and where the Config changes one in front of it that those
-// who begin there do not get.
+// who begin or go on there do not get.
 func (f *feed) pack(frames []av.Frame) error {
 	first := frames[0]
-	if old := f.newest.config; old != nil && old != first.Config {
-		if headers := f.packer.headers(old, first.Config); len(headers) > 0 {
+	if old := f.newest.config; old != nil && old != first.Config && !f.late {
+		if headers := f.packer.Headers(old, first.Config, first.DTS); len(headers) > 0 {
 			b := &block{config: first.Config, dts: first.DTS}
 			b.setPayload(append(noLine[:maxChunkLine:maxChunkLine], headers...))
 			f.link(b)
 		}
 	}
-	b := &block{config: first.Config, dts: first.DTS, start: first.Start}
+	b := &block{config: first.Config, dts: first.DTS, start: first.Start, frames: len(frames)}
 	for i := range frames {
 		b.media += len(frames[i].Tag)
 	}
 	if b.start {
-		b.lead = f.packer.lead()
+		b.lead = f.packer.Lead()
 	}
 	// The bytes are gathered in room that is used again, so that those which are kept
 	// are as long as they have to be.
-	payload, err := f.packer.append(append(f.payload[:0], noLine[:]...), frames, b.start)
+	payload, err := f.packer.Append(append(f.payload[:0], noLine[:]...), frames, b.start)
 	if err != nil {
 		return err
 	}
 	if f.payload = payload[:0]; cap(payload) > 4*maxBlock {
 		f.payload = nil
 	}
-	if len(payload) > maxChunkLine { // a format may have no place for any of the frames
+	if len(payload) > maxChunkLine {
 		b.setPayload(append(make([]byte, 0, len(payload)+len(crlf)), payload...))
-		f.link(b)
+	} else if !b.start {
+		return nil // the format has no place for any of the frames
 	}
+	f.link(b)
 	return nil
 }
 
@@ -146,6 +138,9 @@ func (f *feed) pack(frames []av.Frame) error {
 // any viewer may be has to wait for the next.
 func (f *feed) link(b *block) {
 	b.number = f.newest.number + 1
+	if b.late, f.late = f.late, false; b.late {
+		b.number++ // nobody goes on with it as if nothing were missing
+	}
 	b.before = f.newest.before + uint64(f.newest.media)
 	f.newest.next.Store(b)
 	f.newest = b
