@@ -84,7 +84,7 @@ func sealHeaders(t *av.Track, typ uint8, dts time.Duration) {
 // key says whether a decoder can start at a frame, and learns from one that does
 // what the track's record left open.
 //
-// Browsers fail at the first pictures behind a recovery point, so it counts only where no
+// Browsers fail at the first pictures behind a recovery point, so that it counts only where no
 // IDR picture has come for so long that segments ended without: then there is nowhere
 // else to begin, and many players can.
 func (t *intake) key(m message, at, longest time.Duration) (bool, error) {

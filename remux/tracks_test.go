@@ -29,7 +29,7 @@ func TestOpenGroups(t *testing.T) {
 		},
 		"one IDR picture": {
 			{0, idr, true, true}, {2, recovery, true, false}, {8, recovery, true, false}, {10, recovery, true, true},
-			{11, other, true, false}, {12, recovery, true, true}, {14, recovery, false, false}, {16, gradual, true, false},
+			{11, other, true, false}, {12, recovery, true, true}, {14, recovery, false, false}, {16, gradual, true, true},
 			{18, idr, true, true}, {20, recovery, true, true},
 		},
 		"none":                              {{3, recovery, true, false}, {12, recovery, true, false}, {13, recovery, true, true}},

@@ -109,7 +109,7 @@ func TestIsRecoveryPoint(t *testing.T) {
 		{"recovery point of x264", avc, "00000005 06 06 01 c4 80 00000002 619a", true},
 		{"recovery point behind other messages", avc, "0000000f 06 00 02 aabb 04 03 00000300 06 01 c4 80", true},
 		{"recovery point behind a long message", avc, "00000107 06 05 ff00 " + strings.Repeat("ff", 255) + " 06 01 84 80", true},
-		{"recovery after three pictures", avc, "00000005 06 06 01 24 80 00000002 619a", false},
+		{"recovery after three pictures", avc, "00000005 06 06 01 24 80 00000002 619a", true},
 		{"recovery point that is cut", avc, "00000003 06 06 01", false},
 		{"recovery point of no bytes", avc, "00000003 06 06 00", false},
 		{"message longer than its unit", avc, "00000006 06 05 09 06 01 c4", false},

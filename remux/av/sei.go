@@ -3,12 +3,12 @@ package av
 // recoveryPoint is the payload type of a recovery point message (H.264 table D-1).
 const recoveryPoint = 6
 
-// IsRecoveryPoint says whether one frame of H.264 is where a decoder can start nearly as
-// well as at an IDR slice: it has a recovery point message with a recovery_frame_cnt of 0
-// (D.2.8), as open groups of pictures begin with. Who starts there has that picture and
-// all that are shown after it. Those that are shown before it may need what came earlier,
-// and some decoders fail at them. Intra refresh has a count above 0: its first pictures
-// show parts alone.
+// IsRecoveryPoint says whether one frame of H.264 is where a decoder can start where
+// there is no IDR slice: it has a recovery point message (D.2.8). At the beginning of an
+// open group of pictures, whose recovery_frame_cnt is 0, who starts there has that picture
+// and all that are shown after it; those that are shown before it may need what came
+// earlier, and some decoders fail at them. With intra refresh the count is how many
+// pictures show parts alone at first.
 func (t *Track) IsRecoveryPoint(data []byte) bool {
 	if t.Codec != H264 {
 		return false
@@ -17,21 +17,21 @@ func (t *Track) IsRecoveryPoint(data []byte) bool {
 		if err != nil {
 			return false
 		}
-		if unit[0]&31 == h264SEI && recoversAtOnce(unit[1:]) {
+		if unit[0]&31 == h264SEI && hasRecoveryPoint(unit[1:]) {
 			return true
 		}
 	}
 	return false
 }
 
-// recoversAtOnce looks for that message in supplemental enhancement information
+// hasRecoveryPoint looks for that message in supplemental enhancement information
 // (H.264 7.3.2.3).
-func recoversAtOnce(messages []byte) bool {
+func hasRecoveryPoint(messages []byte) bool {
 	r := rbsp{rest: messages}
 	for len(r.rest) > 0 {
 		typ, size := r.extended(), r.extended()
-		if typ == recoveryPoint && size > 0 {
-			return r.next()&0x80 != 0 // ue(v) of 0 is the bit 1
+		if typ == recoveryPoint && size > 0 && len(r.rest) > 0 {
+			return true
 		}
 		for ; size > 0 && len(r.rest) > 0; size-- {
 			r.next()
