@@ -53,6 +53,10 @@
 //     has come waits for the next: at 100 ms a picture is 42 ms late in the middle and
 //     83 ms at the 99th percentile.
 //
+// Each loop has a thread of its own: 0.25 in place of 0.28 at 350 ms, no difference at 100.
+// With one processor for the whole program it would be less still; so much is Go waking up
+// the second.
+//
 // A file in memory and sendfile, which copies nothing, was measured in place of writes,
 // in C: 12 % cheaper at 100 ms and 27 % dearer at 350 ms.
 //
