@@ -1,5 +1,7 @@
 package av
 
+import "github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
+
 // recoveryPoint is the payload type of a recovery point message (H.264 table D-1).
 const recoveryPoint = 6
 
@@ -17,59 +19,35 @@ func (t *Track) IsRecoveryPoint(data []byte) bool {
 		if err != nil {
 			return false
 		}
-		if unit[0]&31 == h264SEI && hasRecoveryPoint(unit[1:]) {
+		if unit[0]&31 == h264SEI && hasRecoveryPoint(unit) {
 			return true
 		}
 	}
 	return false
 }
 
-// hasRecoveryPoint looks for that message in supplemental enhancement information
-// (H.264 7.3.2.3).
-func hasRecoveryPoint(messages []byte) bool {
-	r := rbsp{rest: messages}
-	for len(r.rest) > 0 {
-		typ, size := r.extended(), r.extended()
-		if typ == recoveryPoint && size > 0 && len(r.rest) > 0 {
+// hasRecoveryPoint looks for that message in a NAL unit of supplemental enhancement
+// information (H.264 7.3.2.3).
+func hasRecoveryPoint(unit []byte) bool {
+	for rest := h264.EmulationPreventionRemove(unit)[1:]; len(rest) > 0; {
+		var typ, size int
+		typ, rest = extended(rest)
+		size, rest = extended(rest)
+		if typ == recoveryPoint && size > 0 && len(rest) > 0 {
 			return true
 		}
-		for ; size > 0 && len(r.rest) > 0; size-- {
-			r.next()
-		}
+		rest = rest[min(size, len(rest)):]
 	}
 	return false
-}
-
-// rbsp reads a NAL unit without its emulation prevention bytes (H.264 7.4.1), and
-// zeros behind its end.
-type rbsp struct {
-	rest  []byte
-	zeros int // read last, in succession
-}
-
-func (r *rbsp) next() byte {
-	if r.zeros >= 2 && len(r.rest) > 0 && r.rest[0] == 3 {
-		r.rest, r.zeros = r.rest[1:], 0
-	}
-	if len(r.rest) == 0 {
-		return 0
-	}
-	b := r.rest[0]
-	r.rest = r.rest[1:]
-	if r.zeros++; b != 0 {
-		r.zeros = 0
-	}
-	return b
 }
 
 // extended reads the type or the size of a message: each byte of 255 goes on.
-func (r *rbsp) extended() int {
-	n := 0
-	for {
-		b := r.next()
-		n += int(b)
-		if b != 0xff {
-			return n
+func extended(b []byte) (n int, rest []byte) {
+	for i, v := range b {
+		n += int(v)
+		if v != 0xff {
+			return n, b[i+1:]
 		}
 	}
+	return n, nil
 }

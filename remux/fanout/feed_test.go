@@ -9,8 +9,8 @@ import (
 	"headwater/remux/flv"
 )
 
-// publisher returns one of H.264 pictures alone, that has sent its header.
-func publisher(t *testing.T) *remux.Publisher {
+// begun returns the publisher of a stream, and its registry.
+func begun(t *testing.T) (*remux.Registry, *remux.Publisher) {
 	t.Helper()
 	r := remux.NewRegistry(remux.DefaultOptions(), nil)
 	p, err := r.Publish(remux.Name{App: "live", Stream: "x"}, remux.Claim{})
@@ -18,6 +18,13 @@ func publisher(t *testing.T) *remux.Publisher {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
+	return r, p
+}
+
+// publisher returns one of H.264 pictures alone, that has sent its header.
+func publisher(t *testing.T) *remux.Publisher {
+	t.Helper()
+	_, p := begun(t)
 	send(t, p, flv.TypeVideo, 0, append([]byte{0x17, 0, 0, 0, 0}, 1, 0x42, 0xc0, 0x0d, 0xff, 0xe1, 0, 8,
 		0x67, 0x42, 0xc0, 0x0d, 0xda, 0x05, 0x07, 0xec, 1, 0, 4, 0x68, 0xce, 0x3c, 0x80))
 	return p

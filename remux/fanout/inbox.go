@@ -90,3 +90,25 @@ func (in *inbox) unmasked() []byte {
 	}
 	return p
 }
+
+// maxAnswers bounds the answers to pings that wait for their turn.
+const maxAnswers = 4 << 10
+
+// replies is what a client's control frames have asked for.
+type replies struct {
+	answers []byte // what goes between two blocks: a WebSocket's control frames, or what was said
+	leaving bool   // the client has sent a Close frame
+}
+
+// control answers a control frame. It reports false where nothing of interest can follow.
+func (r *replies) control(op byte, payload []byte) bool {
+	switch op {
+	case opPing:
+		if len(r.answers) < maxAnswers {
+			r.answers = appendControl(r.answers, opPong, payload)
+		}
+	case opClose:
+		r.leaving = true
+	}
+	return op != opClose
+}

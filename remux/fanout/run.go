@@ -99,8 +99,7 @@ type runner struct {
 	shed   atomic.Bool
 
 	mu      sync.Mutex
-	answers []byte // control frames to be sent; guarded by mu
-	leaving bool   // the client has sent a Close frame; guarded by mu
+	replies replies // guarded by mu
 }
 
 func (r *runner) loop(ctx context.Context) error {
@@ -177,9 +176,9 @@ func (r *runner) send(newest, start *block) (more bool, err error) {
 func (r *runner) takeAnswers() (leaving bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lead = append(r.lead[:len(r.lead):len(r.lead)], r.answers...)
-	r.answers = nil
-	return r.leaving
+	r.lead = append(r.lead[:len(r.lead):len(r.lead)], r.replies.answers...)
+	r.replies.answers = nil
+	return r.replies.leaving
 }
 
 // listen reads what the client says, which is of interest only from a WebSocket,
@@ -198,7 +197,7 @@ func (r *runner) listen(conn net.Conn, webSocket bool, gone func()) {
 		}
 		if !in.read(room[:n], r.control) {
 			r.mu.Lock()
-			leaving := r.leaving
+			leaving := r.replies.leaving
 			r.mu.Unlock()
 			if !leaving {
 				return
@@ -215,15 +214,7 @@ func (r *runner) listen(conn net.Conn, webSocket bool, gone func()) {
 func (r *runner) control(op byte, payload []byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch op {
-	case opPing:
-		if len(r.answers) < maxAnswers {
-			r.answers = appendControl(r.answers, opPong, payload)
-		}
-	case opClose:
-		r.leaving = true
-	}
-	return op != opClose
+	return r.replies.control(op, payload)
 }
 
 // connSink writes to a connection.

@@ -43,12 +43,7 @@ func (p *panics) has(text string) bool {
 // playing returns a stream that plays, with its registry and its publisher.
 func playing(t *testing.T) (*remux.Registry, *remux.Stream, *remux.Publisher) {
 	t.Helper()
-	r := remux.NewRegistry(remux.DefaultOptions(), nil)
-	p, err := r.Publish(remux.Name{App: "live", Stream: "x"}, remux.Claim{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.Close)
+	r, p := begun(t)
 	send(t, p, flv.TypeAudio, 0, []byte{0xaf, 0, 0x12, 0x10})
 	for ts := range 60 { // without video it begins after a second
 		audio(t, p, ts*23)

@@ -13,8 +13,6 @@ const (
 	// probeAfter is how long nothing has to have been sent to a viewer before it is
 	// looked whether it is still there, and how often a WebSocket is listened to.
 	probeAfter = 2 * time.Second
-	// maxAnswers bounds the answers to pings that wait for their turn.
-	maxAnswers = 4 << 10
 )
 
 // viewer is one connection in a loop.
@@ -27,13 +25,12 @@ type viewer struct {
 	behind  bool // it is worth another try before the next turn
 	final   bool // lead is the end
 
-	lead    []byte // comes before the next block; of that nothing has been sent then
-	answers []byte // what goes between two blocks: a WebSocket's control frames, or what was said
-	saying  bool   // the loan has something to be said
-	gone    bool
-	leaving bool // the client has sent a Close frame
-	heard   time.Duration
-	inbox   *inbox // of a WebSocket
+	lead []byte // comes before the next block; of that nothing has been sent then
+	replies
+	saying bool // the loan has something to be said
+	gone   bool
+	heard  time.Duration
+	inbox  *inbox // of a WebSocket
 
 	// fixed
 	conn net.Conn
@@ -233,19 +230,4 @@ func (v *viewer) listen(now time.Duration) error {
 		return ErrLeft
 	}
 	return nil
-}
-
-// control answers a client's control frame. It reports false where nothing of
-// interest can follow.
-func (v *viewer) control(op byte, payload []byte) bool {
-	switch op {
-	case opPing:
-		if len(v.answers) < maxAnswers {
-			v.answers = appendControl(v.answers, opPong, payload)
-		}
-	case opClose:
-		v.leaving = true
-		return false
-	}
-	return true
 }
