@@ -192,18 +192,17 @@ func (s *session) Unpublish(err error) {
 // takeTurns has what it publishes read in turns.
 func (s *session) takeTurns(on bool) {
 	if s.turns != nil {
-		s.turns.Unhurried = s.unwatched
+		s.turns.Wanted = s.wanted
 		s.turns.TakeTurns(on)
 	}
 }
 
-// watchedFor is how long a stream is watched by whoever has last asked for something:
-// players of playlists come back at least once in a segment.
-const watchedFor = 30 * time.Second
-
-// unwatched reports whether nobody waits for what is published.
-func (s *session) unwatched() bool {
-	return s.cuts.stream != nil && s.cuts.stream.Unwatched() > watchedFor
+// wanted returns when what is published is wanted, as turns.Conn asks.
+func (s *session) wanted() time.Duration {
+	if s.cuts.stream == nil {
+		return 0
+	}
+	return s.cuts.stream.Wanted()
 }
 
 // stop ends the session from another goroutine: the server closes, or the

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"headwater/remux"
+	"headwater/remux/av"
 )
 
 // TestReadGather measures how long a message takes from the encoder to the stream
@@ -46,8 +47,8 @@ func TestReadGather(t *testing.T) {
 	}
 }
 
-// TestReadUnwatched measures the same of a publisher whom nobody watches, and from the
-// moment at which somebody does.
+// TestReadUnwatched measures the same of a publisher whom nobody watches, whose frames are
+// gathered for viewers, and from the moment at which somebody waits for them.
 func TestReadUnwatched(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprint(secure), func(t *testing.T) {
@@ -76,7 +77,14 @@ func TestReadUnwatched(t *testing.T) {
 			if d := delay(); d < 2*gather {
 				t.Errorf("half of all messages take less than %v, while nobody waits for them", d)
 			}
-			h.config.Registry.Stream(remux.Name{App: "live", Stream: "x"}).Touch()
+			stream := h.config.Registry.Stream(remux.Name{App: "live", Stream: "x"})
+			cursor := stream.NewCursor()
+			cursor.Every = 5 * gather
+			cursor.Take(make([]av.Frame, 1))
+			if d := delay(); d < 2*gather {
+				t.Errorf("half of all messages take less than %v, while they are gathered over %v", d, cursor.Every)
+			}
+			stream.Touch()
 			if d := delay(); d > 2*gather {
 				t.Errorf("half of all messages take more than %v, while somebody waits for them", d)
 			}

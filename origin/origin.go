@@ -217,10 +217,7 @@ func (h *Handler) routeStream(w http.ResponseWriter, r *http.Request, app, file 
 			name, format = short, remux.TS
 		}
 	}
-	if _, err := h.allowed(r, app, name, "hls"); err != nil {
-		return err
-	}
-	s, err := h.wanted(r, app, name)
+	s, err := h.listed(r, app, name)
 	if err != nil {
 		return err
 	}
@@ -228,14 +225,23 @@ func (h *Handler) routeStream(w http.ResponseWriter, r *http.Request, app, file 
 }
 
 func (h *Handler) mediaOf(w http.ResponseWriter, r *http.Request, app, name string, f remux.Format) error {
-	if _, err := h.allowed(r, app, name, "hls"); err != nil {
-		return err
-	}
-	s, err := h.wanted(r, app, name)
+	s, err := h.listed(r, app, name)
 	if err != nil {
 		return err
 	}
 	return h.media(w, r, s, f)
+}
+
+// listed looks up a stream whose playlist is asked for.
+func (h *Handler) listed(r *http.Request, app, name string) (*remux.Stream, error) {
+	if _, err := h.allowed(r, app, name, "hls"); err != nil {
+		return nil, err
+	}
+	s, err := h.wanted(r, app, name)
+	if err == nil {
+		s.Touch()
+	}
+	return s, err
 }
 
 // stream looks a name up and leaves nothing behind where there is none.
@@ -263,11 +269,7 @@ func (h *Handler) wanted(r *http.Request, app, name string) (*remux.Stream, erro
 	if errors.Is(err, errNoStream) && h.config.Registry.Expects(remux.Name{App: app, Stream: name}) {
 		s, err = h.expected(r, remux.Name{App: app, Stream: name})
 	}
-	if err != nil {
-		return nil, err
-	}
-	s.Touch()
-	return s, nil
+	return s, err
 }
 
 // expected waits for a stream that was there before the server was restarted: to some

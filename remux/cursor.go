@@ -3,6 +3,7 @@ package remux
 import (
 	"context"
 	"io"
+	"time"
 
 	"headwater/remux/av"
 )
@@ -11,6 +12,10 @@ import (
 // frame from which a decoder can start, and where it has fallen too far behind
 // it goes on at the newest such frame. It belongs to one goroutine.
 type Cursor struct {
+	// Every says that frames are taken at full multiples of it since the beginning of Unix
+	// time only, as Stream.Wanted reports then; 0: as they come.
+	Every time.Duration
+
 	stream *Stream
 	log    *log
 	next   uint64
@@ -39,13 +44,15 @@ func (s *Stream) NewCursor() Cursor { return Cursor{stream: s, log: &s.log} }
 func (c *Cursor) Next(ctx context.Context, buf []av.Frame) (Batch, error) {
 	for {
 		seen := c.log.head.Load()
-		b := c.Take(buf)
+		c.stream.want(Never, 0)
+		b := c.take(buf)
 		if len(b.Frames) > 0 {
 			return b, nil
 		}
 		if b.Ended {
 			return b, io.EOF
 		}
+		c.stream.want(0, takenFor)
 		if _, err := c.log.head.Wait(ctx, func(p position) bool { return p != seen }); err != nil {
 			return Batch{}, err
 		}
@@ -54,7 +61,11 @@ func (c *Cursor) Next(ctx context.Context, buf []av.Frame) (Batch, error) {
 
 // Take returns what there is without waiting.
 func (c *Cursor) Take(buf []av.Frame) Batch {
-	c.stream.Touch()
+	c.stream.want(c.Every, takenFor)
+	return c.take(buf)
+}
+
+func (c *Cursor) take(buf []av.Frame) Batch {
 	l := c.log
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -3,7 +3,6 @@ package remux
 import (
 	"crypto/rand"
 	"errors"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -27,7 +26,7 @@ type Stream struct {
 	extras  atomic.Pointer[[]*Extra]  // replaced, never changed
 	coming  atomic.Uint64             // of index
 	served  servedMark
-	touched atomic.Int64 // when somebody last wanted it, ns after Began
+	wanted  wanted
 
 	mu       sync.Mutex     // guards what follows
 	live     *Publisher     // nil while the publisher is away
@@ -83,18 +82,6 @@ func (s *Stream) Live() (live bool, since time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.live != nil, s.lastSeen
-}
-
-// Touch says that somebody wants the stream now. Cursors say so by themselves.
-func (s *Stream) Touch() { s.touched.Store(int64(time.Since(s.Began))) }
-
-// Unwatched is how long nobody has wanted the stream, for ever if nobody has at all.
-func (s *Stream) Unwatched() time.Duration {
-	touched := time.Duration(s.touched.Load())
-	if touched == 0 {
-		return math.MaxInt64
-	}
-	return time.Since(s.Began) - touched
 }
 
 // attach makes p the stream's publisher, unless there is one that is not to be

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"slices"
@@ -171,6 +172,15 @@ func (p *pacer) gaps() []time.Duration {
 	return gaps
 }
 
+func wanted(never bool) func() time.Duration {
+	return func() time.Duration {
+		if never {
+			return math.MaxInt64
+		}
+		return 0
+	}
+}
+
 // TestUnhurried leaves turns out while nobody waits for what comes, and none from the
 // moment at which somebody does.
 func TestUnhurried(t *testing.T) {
@@ -185,7 +195,7 @@ func TestUnhurried(t *testing.T) {
 		}
 	}()
 	pace := func(unhurried bool, turns int) []time.Duration {
-		in.Unhurried = func() bool { return unhurried }
+		in.Wanted = wanted(unhurried)
 		p := &pacer{most: turns}
 		if waited, err := in.Await(p); !waited || err != nil {
 			t.Fatalf("waited %v, %v", waited, err)
@@ -206,7 +216,7 @@ func TestSleeping(t *testing.T) {
 	const every = 20 * time.Millisecond
 	c := New(every)
 	idle, _ := ready(t, c)
-	idle.Unhurried = func() bool { return true }
+	idle.Wanted = wanted(true)
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -236,9 +246,9 @@ func TestSleeping(t *testing.T) {
 // TestSkip has nobody who sends much wait for room, and whoever sends little again be
 // left alone again.
 func TestSkip(t *testing.T) {
-	unhurried := true
+	when := time.Duration(math.MaxInt64)
 	var p pace
-	ask := func() bool { return unhurried }
+	conn := &Conn{clock: New(20 * time.Millisecond), Wanted: func() time.Duration { return when }}
 	for i, c := range []struct {
 		bytes, want int
 	}{
@@ -250,13 +260,29 @@ func TestSkip(t *testing.T) {
 		{20 << 10, 0},
 		{6 << 10, MostSkipped},
 	} {
-		if p.skip(c.bytes, ask); p.skipped != c.want {
+		if p.skip(c.bytes, conn); p.skipped != c.want {
 			t.Errorf("step %d: behind %d bytes %d turns are left out, want %d", i, c.bytes, p.skipped, c.want)
 		}
 	}
-	unhurried = false
-	if p.skip(0, ask); p.skipped != 0 {
-		t.Errorf("%d turns are left out while somebody waits", p.skipped)
+	for _, c := range []struct {
+		when        time.Duration
+		bytes, want int
+	}{
+		{0, 0, 0},
+		{10 * time.Millisecond, 0, 0},
+		{33 * time.Millisecond, 0, 0},
+		{40 * time.Millisecond, 0, 1},
+		{60 * time.Millisecond, 0, 2},
+		{100 * time.Millisecond, 0, 4},
+		{100 * time.Millisecond, 60 << 10, 0}, // two would be room enough, but not be in time
+		{120 * time.Millisecond, 0, 2},
+		{200 * time.Millisecond, 0, 4},
+	} {
+		p.skipped = MostSkipped
+		when = c.when
+		if p.skip(c.bytes, conn); p.skipped != c.want {
+			t.Errorf("wanted each %v, %d turns are left out behind %d bytes, want %d", c.when, p.skipped, c.bytes, c.want)
+		}
 	}
 }
 

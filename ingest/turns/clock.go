@@ -1,6 +1,7 @@
 package turns
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,7 @@ const ahead = 4 * time.Millisecond
 // New returns a clock whose turns are at most every apart, which is more than 0.
 func New(every time.Duration) *Clock {
 	now := time.Now()
-	return &Clock{every: every, start: now.Add(-(time.Duration(now.UnixNano()) + ahead) % every)}
+	return &Clock{every: every, start: now.Add(-(time.Duration(now.UnixNano()) + ahead) % (aligned * every))}
 }
 
 // Fitting returns a time between turns, at most every, of which gather is a multiple:
@@ -100,17 +101,29 @@ type waiter struct {
 // they bring.
 const MostSkipped = 4
 
+// aligned is a number of turns that all numbers of them divide after which there may be
+// another.
+const aligned = 60
+
 // pace is how many turns are left out between the last one and the next.
 type pace struct{ skipped int }
 
 // skip sets it behind a turn that has brought n bytes. At the rate at which they came the
 // next one brings half of what the kernel has room for, so that the peer need not wait
 // for room.
-func (p *pace) skip(n int, unhurried func() bool) {
+func (p *pace) skip(n int, c *Conn) {
 	since := p.skipped + 1
 	p.skipped = 0
-	if unhurried != nil && unhurried() {
-		p.skipped = min(MostSkipped, max(since*lowWater/2/max(n, 1), 1)-1)
+	if c.Wanted == nil {
+		return
+	}
+	wanted := c.Wanted()
+	if wanted < 2*c.clock.every {
+		return
+	}
+	p.skipped = min(MostSkipped, max(since*lowWater/2/max(n, 1), 1)-1)
+	for wanted != math.MaxInt64 && wanted%(time.Duration(p.skipped+1)*c.clock.every) != 0 {
+		p.skipped--
 	}
 }
 

@@ -28,10 +28,11 @@ const (
 type Conn struct {
 	*net.TCPConn
 
-	// Unhurried, if it is set, reports that nobody waits for what comes: then some turns
-	// are left out. It is called by the goroutine that reads, at each turn, and is to be
-	// set before there are any.
-	Unhurried func() bool
+	// Wanted, if it is set, returns when what comes is wanted: at full multiples of a time
+	// since the beginning of Unix time, as it comes (0) or never (math.MaxInt64). Turns without which it is there
+	// in time are left out. It is called by the goroutine that reads, at each turn, and is
+	// to be set before there are any.
+	Wanted func() time.Duration
 
 	// fixed after Wrap
 	outer net.Conn // what TCPConn came in
@@ -181,7 +182,7 @@ func (w *waiter) turn(room []byte, now time.Time) bool {
 	n, errno := receive(w.fd, room[headroom:])
 	switch {
 	case errno == syscall.EAGAIN || errno == syscall.EINTR:
-		w.pace.skip(0, w.conn.Unhurried)
+		w.pace.skip(0, w.conn)
 		return !w.conn.late(now)
 	case errno != 0 || n == 0:
 		w.conn.err = w.conn.failed(errno)
@@ -193,7 +194,7 @@ func (w *waiter) turn(room []byte, now time.Time) bool {
 	if !w.taker.Turn(room[:headroom+n], headroom, now) || n == roomSize {
 		return false
 	}
-	w.pace.skip(n, w.conn.Unhurried)
+	w.pace.skip(n, w.conn)
 	return true
 }
 
@@ -215,7 +216,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	for {
 		if c.empty {
-			c.pace.skip(c.got, c.Unhurried)
+			c.pace.skip(c.got, c)
 			c.got = 0
 			c.wait(r, waiter{conn: c, due: c.pace.next(r.turn())})
 		}

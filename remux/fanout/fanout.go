@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +40,6 @@ type Fanout struct {
 	mu      sync.Mutex
 	feeds   map[feedKey]*feed    // that have viewers; guarded by mu
 	runners map[*runner]struct{} // guarded by mu
-	next    int                  // loop that the next viewer goes to; guarded by mu
 	closed  bool                 // guarded by mu
 	ended   sync.WaitGroup
 }
@@ -66,6 +66,10 @@ const (
 	fewViewers = 50
 	// fewGather is how long they wait at least.
 	fewGather = 20 * time.Millisecond
+	// roomFor is how long frames have to be gathered for each viewer of a loop before there
+	// are too many for one: it needs some twentieth of the time for them at usual bit rates,
+	// and that is how late the last of them gets what is sent.
+	roomFor = time.Second / 3000
 )
 
 // New starts the loops, one a core.
@@ -125,13 +129,25 @@ func (f *Fanout) attach(conn net.Conn, v Viewer, w *viewer) *loop {
 	if v.Framing == WebSocket {
 		w.inbox = &inbox{}
 	}
-	l := f.loops[f.next]
-	f.next = (f.next + 1) % len(f.loops)
+	l := f.roomiest()
+	l.viewers++
 	l.mu.Lock()
 	l.added = append(l.added, w)
 	l.mu.Unlock()
 	l.signal()
 	return l
+}
+
+// roomiest returns the loop that the next viewer goes to: the first that is not full, or
+// that with the fewest viewers. Callers hold mu.
+func (f *Fanout) roomiest() *loop {
+	full := int(f.config.Gather / roomFor)
+	for _, l := range f.loops {
+		if l.viewers < full {
+			return l
+		}
+	}
+	return slices.MinFunc(f.loops, func(a, b *loop) int { return a.viewers - b.viewers })
 }
 
 // Close cuts all viewers of Serve off and waits for the loops to end.
@@ -173,6 +189,14 @@ func (f *Fanout) now() time.Duration { return time.Since(f.began) }
 
 // few reports whether the viewers are no more than a few.
 func (f *Fanout) few() bool { return f.viewers.Load() <= fewViewers }
+
+// every is how far apart the turns are at which all viewers are sent to; 0: not far.
+func (f *Fanout) every() time.Duration {
+	if f.few() {
+		return 0
+	}
+	return f.config.Gather
+}
 
 // turn numbers the turns, steps to a time of Gather: of many viewers only the first of
 // these is one. Without gathering there are none: any time is a new one.

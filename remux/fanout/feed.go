@@ -52,12 +52,12 @@ func newFeed(key feedKey) *feed {
 }
 
 // advance takes what is new, if nobody has done so in this turn, and returns the
-// newest block and the newest to begin with.
-func (f *feed) advance(turn int64) (newest, start *block) {
+// newest block and the newest to begin with. Every is that of the cursor.
+func (f *feed) advance(turn int64, every time.Duration) (newest, start *block) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if turn > f.turn && !f.newest.ended {
-		f.turn = turn
+		f.turn, f.cursor.Every = turn, every
 		f.take()
 	}
 	return f.newest, f.start

@@ -53,7 +53,7 @@ func TestKeyFrameThatIsTheLast(t *testing.T) {
 		for at := from; at < from+n; at += 25 {
 			pictures(t, p, 40*at, 25, key && at == from)
 			turn++
-			newest, start = f.advance(turn)
+			newest, start = f.advance(turn, 0)
 		}
 		return newest, start
 	}
@@ -90,7 +90,7 @@ func TestFeedThatIsLate(t *testing.T) {
 	p := publisher(t)
 	pictures(t, p, 0, 30, true)
 	f := newFeed(feedKey{p.Stream(), FLV})
-	newest, start := f.advance(1)
+	newest, start := f.advance(1, 0)
 	var counts Counts
 	v := place{feed: f, pause: skipPause, counts: &counts}
 	if lead, err := v.enter(newest, start, 0); len(lead) == 0 || err != nil {
@@ -102,7 +102,7 @@ func TestFeedThatIsLate(t *testing.T) {
 		}
 		pictures(t, p, 1200+(turn*16_000), 400, true)
 		pictures(t, p, 1200+(turn*16_000)+16_000, 1, true)
-		newest, start = f.advance(int64(turn + 2))
+		newest, start = f.advance(int64(turn+2), 0)
 		v.follow(newest, start, false)
 		if continues(v.last, v.last.next.Load()) {
 			t.Fatal("it goes on as if nothing were missing")

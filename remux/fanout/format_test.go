@@ -21,7 +21,7 @@ func TestTextInTS(t *testing.T) {
 		pictures(t, p, 1600+40*i, 1, false)
 	}
 	bytesOf := func(f *feed, first *block) (all []byte) {
-		f.advance(1)
+		f.advance(1, 0)
 		for b := first.next.Load(); b != nil; b = b.next.Load() {
 			all = append(all, b.payload()...)
 		}

@@ -26,6 +26,8 @@ type loop struct {
 	wake chan struct{} // something to do before the next turn; holds one
 	quit chan struct{} // closed to cut all viewers off
 
+	viewers int // guarded by Fanout.mu
+
 	mu    sync.Mutex
 	added []*viewer // guarded by mu
 	asked []func()  // guarded by mu
@@ -163,6 +165,7 @@ func (l *loop) drop(v *viewer, reason error) {
 		_ = v.conn.Close() // nothing to be done about it
 	}
 	l.fanout.mu.Lock()
+	l.viewers--
 	l.fanout.leave(v.feed)
 	l.fanout.mu.Unlock()
 	l.bury(v, End{v.feed.verdict(reason), v.bytes, v.skips})

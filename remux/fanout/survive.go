@@ -35,7 +35,7 @@ func (f *Fanout) advance(feed *feed, turn int64) (newest, start *block) {
 
 func (f *Fanout) tryAdvance(feed *feed, turn int64) (newest, start *block, err error) {
 	defer f.survive(feed.key.stream, &err)
-	newest, start = feed.advance(turn)
+	newest, start = feed.advance(turn, f.every())
 	return newest, start, nil
 }
 

@@ -35,3 +35,41 @@ func TestTurns(t *testing.T) {
 		f.Close()
 	}
 }
+
+// TestRoomiest fills one loop before the next is begun with, and then all alike.
+func TestRoomiest(t *testing.T) {
+	f := New(Config{Gather: 10 * time.Millisecond})
+	defer f.Close()
+	loops := f.loops
+	defer func() { f.loops = loops }()
+	f.loops = []*loop{{}, {}, {}}
+	full := int(f.config.Gather / roomFor)
+	has := func() (n [3]int) {
+		for i, l := range f.loops {
+			n[i] = l.viewers
+		}
+		return n
+	}
+	add := func(n int) {
+		for range n {
+			f.roomiest().viewers++
+		}
+	}
+	for _, c := range []struct {
+		more int
+		want [3]int
+	}{
+		{full, [3]int{full, 0, 0}},
+		{full + 5, [3]int{full, full, 5}},
+		{full - 5, [3]int{full, full, full}},
+		{30, [3]int{full + 10, full + 10, full + 10}},
+	} {
+		if add(c.more); has() != c.want {
+			t.Errorf("%d more: the loops have %v viewers, want %v", c.more, has(), c.want)
+		}
+	}
+	f.loops[1].viewers = 1
+	if add(2); f.loops[1].viewers != 3 {
+		t.Errorf("the loops have %v viewers: those of the one in the middle had left", has())
+	}
+}
