@@ -46,8 +46,10 @@
 //
 //   - One contiguous block in place of a list of frames: the kernel copies a long
 //     piece faster than many short ones, and they stay in the cache.
+//
 //   - No lock, map, list of pieces, closure or clock for each viewer. The loop takes
 //     one per cent of the time of a turn; all else is the kernel's.
+//
 //   - The turns of all loops are at the same times, so that a feed is packed once, and
 //     4 ms behind those in which publishers are read (ingest/turns), so that nothing that
 //     has come waits for the next: at 100 ms a picture is 42 ms late in the middle and
@@ -55,10 +57,12 @@
 //
 //   - Each loop has a thread of its own: 0.25 in place of 0.28 at 350 ms, no difference
 //     at 100.
+//
 //   - A second loop is begun with when one is full (roomFor): two that write at once
 //     cost a sixth more at 350 ms, since they take processors from each other and from
 //     whoever reads on the same machine; a twelfth at 100, where a turn has to be over
 //     sooner.
+//
 //   - The stream's publisher is read once for each turn, just before (remux.Cursor.Every):
 //     a tenth less at 350 ms.
 //
