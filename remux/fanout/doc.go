@@ -41,8 +41,8 @@
 //	here                1.10    0.46    0.24
 //	the C program       0.91    0.37    0.22
 //
-// With a cursor for each viewer and a writev of the frames it was 0.48 at 100 ms. What
-// made the difference:
+// With a cursor for each viewer and a writev of the frames it was a third more at 100 ms.
+// What made the difference:
 //
 //   - One contiguous block in place of a list of frames: the kernel copies a long
 //     piece faster than many short ones, and they stay in the cache.
@@ -52,8 +52,8 @@
 //
 //   - The turns of all loops are at the same times, so that a feed is packed once, and
 //     4 ms behind those in which publishers are read (ingest/turns), so that nothing that
-//     has come waits for the next: at 100 ms a picture is 42 ms late in the middle and
-//     83 ms at the 99th percentile.
+//     has come waits for the next: at 100 ms a picture is 43 to 71 ms late in the middle
+//     and 78 to 107 ms at the 99th percentile, as the encoder's pictures happen to fall.
 //
 //   - Each loop has a thread of its own: 0.25 in place of 0.28 at 350 ms, no difference
 //     at 100.
