@@ -102,7 +102,7 @@ func TestHTTP2Floods(t *testing.T) {
 		_, list := p.get(t, "http", "/live/x/fmp4/index.m3u8")
 		return h2Get(fmt.Sprintf("/live/x/fmp4/index.m3u8?_HLS_msn=%d", lastListed(list)+2))
 	}
-	before := p.load(t)
+	before := p.atRest(t)
 	for name, flood := range h2Floods(t, blocking) {
 		h := dialH2(t, p)
 		ended := make(chan struct{})

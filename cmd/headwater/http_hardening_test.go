@@ -44,11 +44,35 @@ func (p *process) load(t *testing.T) load {
 	return load{p.metric(t, "go_goroutines"), p.metric(t, "process_open_fds"), p.metric(t, "process_resident_memory_bytes")}
 }
 
+// atRest is the load once everything that the process begins with is there: what it
+// listens on is told before that.
+func (p *process) atRest(t *testing.T) load {
+	t.Helper()
+	const reads = 5 // that are to be the same
+	var last load
+	same := 0
+	eventually(t, "as many goroutines as a moment ago", func() bool {
+		time.Sleep(20 * time.Millisecond)
+		now := p.load(t)
+		if same++; now.goroutines != last.goroutines {
+			same = 0
+		}
+		last = now
+		return same >= reads
+	})
+	return last
+}
+
 // settles waits until goroutines and descriptors are what they were, give or take what
 // comes and goes, and checks that memory has not grown by more than so many bytes.
 func (p *process) settles(t *testing.T, before load, memory float64) {
 	t.Helper()
 	var now load
+	defer func() {
+		if t.Failed() {
+			t.Logf("there are %+v", now)
+		}
+	}()
 	eventually(t, fmt.Sprintf("all given back since %+v", before), func() bool {
 		now = p.load(t)
 		return now.goroutines <= before.goroutines+5 && now.descriptors <= before.descriptors+5
@@ -144,7 +168,7 @@ const plainGet = "GET /live/none.m3u8 HTTP/1.1\r\nHost: h\r\n\r\n"
 func TestSlowRequests(t *testing.T) {
 	t.Parallel()
 	p := tlsServe(t)
-	before := p.load(t)
+	before := p.atRest(t)
 	var all sync.WaitGroup
 	for _, proto := range []string{"http", "https", "admin"} {
 		for _, text := range []string{"", "GET /live/x", "GET / HTTP/1.1\r\nHost: h\r\nX-", "\x16\x03\x01\x02\x00\x01", "\r\n"} {
@@ -265,7 +289,7 @@ func TestUnknownNames(t *testing.T) {
 		all.Wait()
 	}
 	round(each / 10) // what is made once is made
-	before := p.load(t)
+	before := p.atRest(t)
 	round(each)
 	p.settles(t, before, 16<<20)
 	if _, text := p.get(t, "admin", "/metrics"); strings.Contains(text, "none-") {
@@ -278,7 +302,7 @@ func TestUnknownNames(t *testing.T) {
 func TestPipelining(t *testing.T) {
 	t.Parallel()
 	p := tlsServe(t)
-	before := p.load(t)
+	before := p.atRest(t)
 	var all sync.WaitGroup
 	for _, proto := range []string{"http", "http", "https", "https"} {
 		for _, path := range []string{"/live/none.m3u8", "/%61"} { // of the loop, and not
@@ -333,7 +357,7 @@ func TestBlockedRequests(t *testing.T) {
 		_, list = p.get(t, "http", "/live/x/fmp4/index.m3u8")
 		return strings.Contains(list, "#EXTINF")
 	})
-	before := p.load(t)
+	before := p.atRest(t)
 	const many = 2000
 	block := func(live bool) (all []*rawConn) {
 		for range many {
