@@ -272,6 +272,7 @@ func TestSkip(t *testing.T) {
 		{10 * time.Millisecond, 0, 0},
 		{33 * time.Millisecond, 0, 0},
 		{40 * time.Millisecond, 0, 1},
+		{50 * time.Millisecond, 0, 0},
 		{60 * time.Millisecond, 0, 2},
 		{100 * time.Millisecond, 0, 4},
 		{100 * time.Millisecond, 60 << 10, 0}, // two would be room enough, but not be in time

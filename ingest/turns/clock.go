@@ -118,11 +118,11 @@ func (p *pace) skip(n int, c *Conn) {
 		return
 	}
 	wanted := c.Wanted()
-	if wanted < 2*c.clock.every {
+	if wanted == 0 {
 		return
 	}
 	p.skipped = min(MostSkipped, max(since*lowWater/2/max(n, 1), 1)-1)
-	for wanted != math.MaxInt64 && wanted%(time.Duration(p.skipped+1)*c.clock.every) != 0 {
+	for p.skipped > 0 && wanted != math.MaxInt64 && wanted%(time.Duration(p.skipped+1)*c.clock.every) != 0 {
 		p.skipped--
 	}
 }

@@ -29,9 +29,9 @@ type Conn struct {
 	*net.TCPConn
 
 	// Wanted, if it is set, returns when what comes is wanted: at full multiples of a time
-	// since the beginning of Unix time, as it comes (0) or never (math.MaxInt64). Turns without which it is there
-	// in time are left out. It is called by the goroutine that reads, at each turn, and is
-	// to be set before there are any.
+	// since the beginning of Unix time, as it comes (0) or never (math.MaxInt64). Turns
+	// without which it is there in time are left out. It is called by the goroutine that
+	// reads, at each turn, and is to be set before there are any.
 	Wanted func() time.Duration
 
 	// fixed after Wrap
