@@ -64,11 +64,10 @@ func (s *Stream) Unwatched() time.Duration {
 // Wanted returns when what comes is wanted: at full multiples of a time since the beginning
 // of Unix time, 0: as it comes, or Never.
 func (s *Stream) Wanted() time.Duration {
-	now, last := int64(time.Since(s.Began)), s.wanted.last.Load()
 	switch {
-	case last == 0 || now-last > int64(askedFor):
+	case s.Unwatched() > askedFor:
 		return Never
-	case now <= s.wanted.soon.Load():
+	case int64(time.Since(s.Began)) <= s.wanted.soon.Load():
 		return 0
 	}
 	return time.Duration(s.wanted.apart.Load())
